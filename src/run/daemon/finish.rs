@@ -1,39 +1,40 @@
 //! The end of a run: its fire is closed or retried, and the success or failure is reported.
 
 use super::{
+    ended_fire::{
+        FinishedRun, FireChange, FireEnd, LastAttempt, ToldEnd, after_outcome, change, is_reported,
+        needs_last_attempt,
+    },
     failed_starts::FailedStarts,
     fire_queue::{FireQueue, QueuedFire},
     log::Level,
     process::Process,
-    running_set::RunningSet,
-    transition::{Completed, EndedRun, FireTransition, after_death, after_failed_start, after_run},
+    running_set::Running,
+    transition::{Completed, FireTransition},
 };
 use crate::{
     base::EpochMs,
-    run::{record, registry::Revision, runner::RunFinished, worker::RunOutcome},
+    run::{record, registry::Revision, worker::RunOutcome},
     script::HandlerCall,
     store::{Fire, FireKind, FireReason, FireState, ReportedFailure, StoreError},
 };
 use std::{sync::Arc, time::Duration};
 
-/// How a fire ended.
-pub(super) struct FireEnd {
-    pub state: FireState,
-    /// On one line, for the fire's record and the log.
-    pub reason: String,
-    /// As `on_failure` is given it.
-    pub message: String,
+/// A fire that has failed, with what its failure is reported from.
+pub(super) struct FailedFire<'a> {
+    pub fire: &'a Fire,
+    /// The revision whose `on_failure` is called, where this process knows it.
+    pub revision: Option<&'a Arc<Revision>>,
+    /// What was called.
+    pub call: &'a HandlerCall,
 }
 
-impl FireEnd {
-    /// A failure whose reason is its message.
-    pub(super) fn failed(state: FireState, reason: &str) -> Self {
-        Self { state, reason: reason.to_owned(), message: reason.to_owned() }
-    }
+/// The fire of a run of this process that has come to its end.
+struct FinishedFire {
+    fire: Fire,
+    revision: Option<Arc<Revision>>,
+    call: HandlerCall,
 }
-
-/// Why a fire is closed whose run can't be found.
-pub(super) const RUN_DELETED: &str = "the record of its run was deleted";
 
 /// Closes a fire; `false` when another process has changed it since.
 pub(super) fn close_fire(
@@ -42,15 +43,14 @@ pub(super) fn close_fire(
     state: FireState,
     reason: &str,
 ) -> Result<bool, StoreError> {
-    close_fire_and_insert(process, fire, state, reason, None)
+    close_fire_and_insert(process, fire, (state, reason), None)
 }
 
-/// Closes a fire and inserts another one in the same transaction.
+/// Closes a fire with a state and a reason, and inserts another one in the same transaction.
 fn close_fire_and_insert(
     process: &Process,
     fire: &Fire,
-    state: FireState,
-    reason: &str,
+    (state, reason): (FireState, &str),
     another: Option<&Fire>,
 ) -> Result<bool, StoreError> {
     let closed = Fire {
@@ -77,178 +77,99 @@ fn close_fire_and_insert(
 pub(super) fn record_outcome(
     process: &Process,
     queue: &mut FireQueue,
-    running: &RunningSet,
     failed_starts: &mut FailedStarts,
-    finished: &RunFinished,
+    running: &Running,
+    outcome: &RunOutcome,
 ) -> Result<(), StoreError> {
-    let RunFinished { run, outcome } = finished;
-    let Some(running) = running.get(run) else { return Ok(()) };
-    let (fire, revision, call) = (running.fire.clone(), running.revision.clone(), running.call.clone());
-    let (stop, log) = (running.stop, process.log.clone());
-    let transition = match outcome {
-        RunOutcome::Ended(ended) => {
-            let lost_in_attempt = if ended.lost_journal && stop.is_none() {
-                log.run(Level::Warn, &fire.automation, run, &ended.why);
-                let Some(attempt) = last_attempt(process, run)? else {
-                    return close_fire(process, &fire, FireState::Failed, RUN_DELETED).map(drop);
-                };
-                Some(attempt)
-            } else {
-                None
-            };
-            after_run(EndedRun {
-                state: ended.state,
-                stop,
-                lost_in_attempt,
-                failures: fire.failures,
-                retries: retries(revision.as_deref()),
-            })
-        }
-        // Without a recorded end the run is resumed when its heartbeat has expired.
-        RunOutcome::NotRecorded(why) => {
-            log.run(Level::Error, &fire.automation, run, why);
-            FireTransition::Leave
-        }
-        RunOutcome::NotStarted(why) => {
-            log.run(Level::Error, &fire.automation, run, why);
-            let Some(attempt) = last_attempt(process, run)? else {
-                return close_fire(process, &fire, FireState::Failed, RUN_DELETED).map(drop);
-            };
-            failed_starts.failed(&fire, why);
-            after_failed_start(stop, attempt)
-        }
-        RunOutcome::Died(_) => after_death(stop, fire.crashes),
+    let Running { fire, revision, call, stop, has_large_state, .. } = running;
+    let log_end = |level, why: &str| process.log.run(level, &fire.automation, &fire.run, why);
+    let needs_last_attempt = needs_last_attempt(outcome, *stop);
+    match outcome {
+        RunOutcome::Ended(ended) if needs_last_attempt => log_end(Level::Warn, &ended.why),
+        RunOutcome::NotRecorded(why) | RunOutcome::NotStarted(why) => log_end(Level::Error, why),
+        RunOutcome::Ended(_) | RunOutcome::Died(_) => {}
+    }
+    let last = if needs_last_attempt { last_attempt(process, &fire.run)? } else { LastAttempt::NotNeeded };
+    if let (RunOutcome::NotStarted(why), LastAttempt::Number(_)) = (outcome, last) {
+        failed_starts.failed(fire, why);
+    }
+    let run = FinishedRun {
+        stop: *stop,
+        failures: fire.failures,
+        retries: retries(revision.as_deref()),
+        crashes: fire.crashes,
     };
-    let forgets_state = running.has_large_state && matches!(transition, FireTransition::Complete(_));
-    let automation = fire.automation.clone();
-    carry_out(process, queue, transition, fire, revision, &call, outcome)?;
-    if forgets_state && let Err(error) = process.wait(record::forget_state(&process.store, run)) {
-        log.run(Level::Warn, &automation, run, &format!("its record keeps ctx.state: {error}"));
+    let transition = after_outcome(outcome, run, last);
+    let timeout = revision.as_ref().map(|revision| revision.automation.timeout);
+    let change = change(transition, fire, told_end(process, outcome, timeout), process.now());
+    let finished = FinishedFire { fire: fire.clone(), revision: revision.clone(), call: call.clone() };
+    carry_out(process, queue, change, finished)?;
+    if *has_large_state
+        && matches!(transition, FireTransition::Complete(_))
+        && let Err(error) = process.wait(record::forget_state(&process.store, &fire.run))
+    {
+        log_end(Level::Warn, &format!("its record keeps ctx.state: {error}"));
     }
     Ok(())
 }
 
-/// The number of a run's last attempt: a process that has fenced one may have made others. `None` when its record
-/// was deleted.
-fn last_attempt(process: &Process, run: &str) -> Result<Option<i64>, StoreError> {
-    Ok(process.wait(process.store.run(run))?.map(|record| record.attempt))
+/// The number of a run's last attempt in the store.
+fn last_attempt(process: &Process, run: &str) -> Result<LastAttempt, StoreError> {
+    let record = process.wait(process.store.run(run))?;
+    Ok(record.map_or(LastAttempt::Deleted, |record| LastAttempt::Number(record.attempt)))
 }
 
-/// Carries out what becomes of the fire of a run that has ended.
-fn carry_out(
-    process: &Process,
-    queue: &mut FireQueue,
-    transition: FireTransition,
-    fire: Fire,
-    revision: Option<Arc<Revision>>,
-    call: &HandlerCall,
-    outcome: &RunOutcome,
-) -> Result<(), StoreError> {
+/// What is told of a run's end: a script may throw what a server has echoed, and the reason is recorded with the fire.
+fn told_end(process: &Process, outcome: &RunOutcome, timeout: Option<Duration>) -> ToldEnd {
     let (why, message, changed) = match outcome {
         RunOutcome::Ended(ended) => (ended.why.as_str(), ended.message.as_str(), ended.changed),
         RunOutcome::NotRecorded(why) | RunOutcome::NotStarted(why) | RunOutcome::Died(why) => {
             (why.as_str(), why.as_str(), 0)
         }
     };
-    // A script may throw what a server has echoed, and the reason is recorded with the fire.
     let [why, message] = [why, message].map(|text| process.host.secrets.mask(text));
-    match transition {
-        FireTransition::Complete(completed) => {
-            let note = if changed > 0 { format!("{changed} changed") } else { String::new() };
+    ToldEnd { why, message, changed, timeout }
+}
+
+/// Carries out what is done with the fire of a run that has come to its end.
+fn carry_out(
+    process: &Process,
+    queue: &mut FireQueue,
+    change: FireChange,
+    finished: FinishedFire,
+) -> Result<(), StoreError> {
+    let FinishedFire { fire, revision, call } = finished;
+    let failed = FailedFire { fire: &fire, revision: revision.as_ref(), call: &call };
+    match change {
+        FireChange::Complete(completed, note) => {
             complete_fire(process, &fire, revision.as_deref(), completed, &note)
         }
-        FireTransition::Stop(reason) => close_fire(process, &fire, FireState::Stopped, reason).map(drop),
-        FireTransition::TimeOut => {
-            let timeout = revision.as_ref().map(|revision| revision.automation.timeout);
-            let timeout = timeout.map(|timeout| humantime::format_duration(timeout).to_string());
-            let reason = format!("it took longer than {}", timeout.unwrap_or_default());
-            let end = FireEnd::failed(FireState::TimedOut, &reason);
-            fail_fire(process, queue, &fire, revision.as_ref(), call, &end)
+        FireChange::Close(state, reason) => close_fire(process, &fire, state, reason).map(drop),
+        FireChange::Fail(end) => fail_fire(process, queue, &failed, &end),
+        FireChange::PauseAndFail(end) => {
+            process.wait(process.store.pause_automation(&fire.automation, Some(EpochMs::MAX)))?;
+            fail_fire(process, queue, &failed, &end)
         }
-        FireTransition::Fail(given_up) => {
-            let end = FireEnd { state: given_up.into(), reason: why, message };
-            fail_fire(process, queue, &fire, revision.as_ref(), call, &end)
+        FireChange::Retry { counted, after, level, text } => {
+            if process.wait(process.store.compare_and_set_fire(&fire, &counted))? {
+                process.log.run(level, &fire.automation, &fire.run, &text);
+                let not_before = counted.updated_at + after;
+                queue.push_resume(QueuedFire { fire: *counted, revision, not_before });
+            }
+            Ok(())
         }
-        FireTransition::Retry { failures, after } => {
-            retry(process, queue, &fire, revision, failures, after, &why)
-        }
-        FireTransition::Resume { after } => {
+        FireChange::Resume { after } => {
             let not_before = process.now() + after;
             queue.push_resume(QueuedFire { fire, revision, not_before });
             Ok(())
         }
-        FireTransition::RetryCrashed { crashes, after } => {
-            retry_crashed(process, queue, &fire, revision, crashes, after, &why)
-        }
-        FireTransition::FailCrashLoop { crashes } => {
-            fail_crash_loop(process, queue, &fire, revision.as_ref(), call, crashes)
-        }
-        FireTransition::HandOver => {
+        FireChange::HandOver => {
             let text = "interrupted by the shutdown: the next process resumes it";
             process.log.run(Level::Info, &fire.automation, &fire.run, text);
             Ok(())
         }
-        FireTransition::Leave => Ok(()),
+        FireChange::Leave => Ok(()),
     }
-}
-
-/// Counts a failure of a run, and resumes it after a delay.
-fn retry(
-    process: &Process,
-    queue: &mut FireQueue,
-    fire: &Fire,
-    revision: Option<Arc<Revision>>,
-    failures: i64,
-    after: Duration,
-    why: &str,
-) -> Result<(), StoreError> {
-    let now = process.now();
-    let counted = Fire { failures, updated_at: now, ..fire.clone() };
-    if !process.wait(process.store.compare_and_set_fire(fire, &counted))? {
-        return Ok(());
-    }
-    let text = format!("failed: {why}; retried in {}", humantime::format_duration(after));
-    process.log.run(Level::Warn, &fire.automation, &fire.run, &text);
-    let not_before = now + after;
-    queue.push_resume(QueuedFire { fire: counted, revision, not_before });
-    Ok(())
-}
-
-/// Counts the death of a run's process, and resumes the run after a delay.
-fn retry_crashed(
-    process: &Process,
-    queue: &mut FireQueue,
-    fire: &Fire,
-    revision: Option<Arc<Revision>>,
-    crashes: i64,
-    after: Duration,
-    why: &str,
-) -> Result<(), StoreError> {
-    let now = process.now();
-    let counted = Fire { crashes, updated_at: now, ..fire.clone() };
-    if process.wait(process.store.compare_and_set_fire(fire, &counted))? {
-        let text = format!("{why}; resumed in {}", humantime::format_duration(after));
-        process.log.run(Level::Error, &fire.automation, &fire.run, &text);
-        queue.push_resume(QueuedFire { fire: counted, revision, not_before: now + after });
-    }
-    Ok(())
-}
-
-/// Closes the fire of a run whose process dies again and again, and pauses the automation.
-fn fail_crash_loop(
-    process: &Process,
-    queue: &mut FireQueue,
-    fire: &Fire,
-    revision: Option<&Arc<Revision>>,
-    call: &HandlerCall,
-    crashes: i64,
-) -> Result<(), StoreError> {
-    let name = &fire.automation.name;
-    let note = format!(
-        "its process has died {crashes} times while it was running; the automation is paused: mpscript unpause {name}"
-    );
-    process.wait(process.store.pause_automation(&fire.automation, Some(EpochMs::MAX)))?;
-    fail_fire(process, queue, fire, revision, call, &FireEnd::failed(FireState::Failed, &note))
 }
 
 /// Closes a fire whose run completed, and pings the automation's URL.
@@ -271,14 +192,13 @@ pub(super) fn complete_fire(
 pub(super) fn fail_fire(
     process: &Process,
     queue: &mut FireQueue,
-    fire: &Fire,
-    revision: Option<&Arc<Revision>>,
-    call: &HandlerCall,
+    failed: &FailedFire<'_>,
     end: &FireEnd,
 ) -> Result<(), StoreError> {
-    let revision = revision.filter(|revision| revision.automation.has_failure_hook);
-    // The failure of an `on_failure` is not reported to another one.
-    let Some(revision) = revision.filter(|_| fire.kind != FireKind::FailureHook) else {
+    let FailedFire { fire, revision, call } = failed;
+    let is_reported =
+        |revision: &&Arc<Revision>| is_reported(fire.kind, revision.automation.has_failure_hook);
+    let Some(revision) = revision.filter(is_reported) else {
         return close_fire(process, fire, end.state, &end.reason).map(drop);
     };
     let failure = ReportedFailure {
@@ -291,7 +211,7 @@ pub(super) fn fail_fire(
     let now = process.now();
     // Recorded with the failure: another process starts it if this one dies.
     let hook = Fire::failure_hook(fire, failure, process.name.clone(), now);
-    if close_fire_and_insert(process, fire, end.state, &end.reason, Some(&hook))? {
+    if close_fire_and_insert(process, fire, (end.state, &end.reason), Some(&hook))? {
         let revision = Some(Arc::clone(revision));
         queue.push_failure_hook(QueuedFire { fire: hook, revision, not_before: now });
     }

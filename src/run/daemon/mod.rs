@@ -10,9 +10,12 @@
 mod accounts;
 mod clock_watch;
 mod dispatch;
+mod due_fire;
+mod ended_fire;
 mod failed_starts;
 mod finish;
 mod fire_queue;
+mod fire_runner;
 mod folder_health;
 mod loaded;
 mod log;
@@ -42,13 +45,12 @@ pub use stats::{DaemonStats, LAG_BUCKETS, StatsSnapshot};
 use self::{
     clock_watch::{ClockJump, ClockWatch, SkewWatch},
     dispatch::{enqueue_due, resume_queued, start_queued},
-    finish::record_outcome,
+    fire_runner::FireRunner,
     process::{Process, shown_owner},
     recovery::adopt_orphans,
     reload::Reloader,
     retention::Retention,
     scans::FolderScans,
-    start::FireRunner,
     stats::trouble_of,
     step::{DamagedRows, POLL_INTERVAL, Progress, StepErrors},
     transition::StopReason,
@@ -61,7 +63,7 @@ use crate::{
         kept::KeepPeriods,
         registry::{AutomationRegistry, Revision},
         runner::{Runner, Waker},
-        worker::{Connector, RunOutcome},
+        worker::Connector,
     },
     store::{Store, StoreError},
 };
@@ -138,14 +140,14 @@ impl Daemon {
     /// Runs no more than this many runs at the same time.
     #[must_use]
     pub fn with_max_parallel(mut self, count: usize) -> Self {
-        self.runner.capacity.max = count;
+        self.runner.set_max_parallel(count);
         self
     }
 
     /// Continues these statistics.
     #[must_use]
     pub fn with_stats(mut self, stats: Arc<DaemonStats>) -> Self {
-        self.runner.process.stats = stats;
+        self.runner.set_stats(stats);
         self
     }
 
@@ -159,7 +161,7 @@ impl Daemon {
     /// Executes runs so, instead of on threads of this process.
     #[must_use]
     pub fn with_runner(mut self, runner: Arc<dyn Runner>) -> Self {
-        self.runner.process.runner = runner;
+        self.runner.set_runner(runner);
         self
     }
 
@@ -167,7 +169,7 @@ impl Daemon {
     #[must_use]
     pub fn with_waker(mut self, waker: Waker) -> Self {
         self.reloader.set_waker(Arc::clone(&waker));
-        self.runner.process.waker = waker;
+        self.runner.set_waker(waker);
         self
     }
 
@@ -192,19 +194,19 @@ impl Daemon {
     /// The revisions that run, by the names of their automations.
     #[must_use]
     pub fn revisions(&self) -> &BTreeMap<String, Arc<Revision>> {
-        self.runner.loaded.revisions()
+        self.runner.loaded().revisions()
     }
 
     /// Its statistics, which it updates as it goes.
     #[must_use]
     pub fn stats(&self) -> &Arc<DaemonStats> {
-        &self.runner.process.stats
+        &self.runner.process().stats
     }
 
     /// How many runs of this process have not ended.
     #[must_use]
     pub fn active_runs(&self) -> usize {
-        self.runner.running.len()
+        self.runner.active_runs()
     }
 
     /// When the next fire starts.
@@ -216,9 +218,7 @@ impl Daemon {
     /// Whether nothing runs in this process, and nothing waits to be started.
     #[must_use]
     pub fn is_idle(&self) -> bool {
-        self.runner.running.is_empty()
-            && self.runner.queue.has_no_starts()
-            && self.runner.preparations.is_empty()
+        self.runner.is_idle()
     }
 
     /// Does what is due, and returns how long to sleep until the next step. An error of the store is logged, and the next
@@ -227,22 +227,21 @@ impl Daemon {
         let done = self.step_inner();
         let is_final = done.as_ref().is_err_and(StoreError::is_final);
         if !is_final && let Some((level, text)) = self.outage.observe(&done) {
-            self.runner.process.log.daemon(level, &text);
+            self.runner.process().log.daemon(level, &text);
         }
-        let FireRunner { failed_starts, queue, .. } = &mut self.runner;
-        let start_error = failed_starts.trouble(|| queue.ids());
-        let mut stats = self.runner.process.stats.lock();
+        let start_error = self.runner.start_trouble();
+        let mut stats = self.runner.process().stats.lock();
         stats.start_error = start_error;
         stats.alive = Some(Stopwatch::start());
         stats.trouble = done.as_ref().err().map(trouble_of);
         if done.is_ok() && self.reloader.has_looked() {
             stats.stepped = Some(Stopwatch::start());
         }
-        stats.active_runs = self.runner.running.len();
-        stats.waiting = self.runner.queue.len();
+        stats.active_runs = self.runner.active_runs();
+        stats.waiting = self.runner.queue().len();
         stats.is_shutting_down = self.is_shutting_down;
-        stats.clock_behind = self.clock_watch.behind(self.runner.process.now());
-        stats.clock_skew = self.runner.process.store.clock_skew();
+        stats.clock_behind = self.clock_watch.behind(self.runner.process().now());
+        stats.clock_skew = self.runner.process().store.clock_skew();
         drop(stats);
         done
     }
@@ -250,23 +249,23 @@ impl Daemon {
     fn step_inner(&mut self) -> Result<Duration, StoreError> {
         let mut errors = StepErrors::default();
         let mut has_backlog = false;
-        self.record_outcomes(&mut errors)?;
-        let now = self.runner.process.now();
+        self.runner.record_outcomes(&mut errors)?;
+        let now = self.runner.process().now();
         if let Some(jump) = self.clock_watch.observe(now) {
-            self.runner.process.log.daemon(Level::Warn, &jump.to_string());
+            self.runner.process().log.daemon(Level::Warn, &jump.to_string());
             if matches!(jump, ClockJump::Back(_)) {
-                self.runner.queue.retry_all();
+                self.runner.retry_all();
             }
             self.follow_jump(jump, now);
         }
-        self.runner.running.enforce_timeouts(self.runner.process.host.clock.monotonic());
+        self.runner.enforce_timeouts();
         if !self.is_shutting_down {
             if self.polled_at.is_none_or(|at| now.distance(at) >= POLL_INTERVAL) {
-                self.runner.process.heartbeat()?;
+                self.runner.process().heartbeat()?;
                 self.announce()?;
                 self.log_skew();
                 self.polled_at = Some(now);
-                self.runner.preparations.drop_unneeded(&self.runner.queue.ids());
+                self.runner.drop_unneeded_preparations();
                 if self.reloader.has_looked() {
                     adopt_orphans(&mut self.runner, now, &mut errors)?;
                 }
@@ -279,13 +278,13 @@ impl Daemon {
             // The day's purge is planned once, for all accounts that are served.
             if self.reloader.has_looked()
                 && let Err(error) =
-                    self.retention.purge_expired(&self.runner.process, &self.runner.accounts, now)
+                    self.retention.purge_expired(self.runner.process(), self.runner.accounts(), now)
             {
                 let text = format!("expired fires and runs can't be purged now: {error}");
-                self.runner.process.log.daemon(Level::Warn, &text);
+                self.runner.process().log.daemon(Level::Warn, &text);
             }
         }
-        errors.into_result(&mut self.damaged_rows, &self.runner.process.log)?;
+        errors.into_result(&mut self.damaged_rows, &self.runner.process().log)?;
         if self.is_shutting_down {
             return Ok(MAX_SLEEP);
         }
@@ -308,31 +307,9 @@ impl Daemon {
         Ok(has_looked_now || progress == Some(Progress::Partial))
     }
 
-    /// Records the runs that have ended. One that the store does not take does not delay the others.
-    fn record_outcomes(&mut self, errors: &mut StepErrors) -> Result<(), StoreError> {
-        for _ in 0..self.runner.running.collect_finished() {
-            let Some(finished) = self.runner.running.next_finished() else { break };
-            let has_started = !matches!(finished.outcome, RunOutcome::NotStarted(_));
-            let FireRunner { process, queue, running, failed_starts, .. } = &mut self.runner;
-            let result = record_outcome(process, queue, running, failed_starts, &finished);
-            if result.is_ok() {
-                running.recorded(&finished);
-            } else {
-                running.not_recorded(finished);
-            }
-            errors.absorb(result)?;
-            queue.retry_starts();
-            if has_started {
-                // What it has left may be enough.
-                queue.retry_resumes(|fire| failed_starts.contains(fire));
-            }
-        }
-        Ok(())
-    }
-
     fn follow_jump(&mut self, jump: ClockJump, now: EpochMs) {
         for id in self.triggers.ids() {
-            let revision = self.runner.loaded.get(&id.automation.name);
+            let revision = self.runner.loaded().get(&id.automation.name);
             if let Some(trigger) = revision.as_ref().and_then(|revision| revision.trigger(&id.key)) {
                 self.triggers.follow_jump(&id, trigger, jump, now);
             }
@@ -341,7 +318,7 @@ impl Daemon {
 
     /// Logs that this machine's clock is not the store's, and that it is again. No process is judged by it.
     fn log_skew(&mut self) {
-        let Process { store, log, .. } = &self.runner.process;
+        let Process { store, log, .. } = self.runner.process();
         if let Some((level, text)) = self.skew_watch.observe(store.clock_skew(), store.location()) {
             log.daemon(level, &text);
         }
@@ -349,15 +326,15 @@ impl Daemon {
 
     /// Records for which accounts the folder is served. Logs once which other processes serve it for them.
     fn announce(&self) -> Result<(), StoreError> {
-        let folder = self.runner.loaded.stored_folder();
+        let folder = self.runner.loaded().stored_folder();
         let mut peers = BTreeSet::new();
-        for account in self.runner.accounts.keys() {
-            peers.extend(self.runner.process.announce(&account, &folder)?);
+        for account in self.runner.accounts().keys() {
+            peers.extend(self.runner.process().announce(&account, &folder)?);
         }
         if self.polled_at.is_none() && self.reloader.has_looked() && !peers.is_empty() {
             let names: Vec<String> = peers.iter().map(|owner| shown_owner(owner)).collect();
             let text = format!("{} serves this folder too: each fire runs once", names.join(", "));
-            self.runner.process.log.daemon(Level::Info, &text);
+            self.runner.process().log.daemon(Level::Info, &text);
         }
         Ok(())
     }
@@ -365,14 +342,14 @@ impl Daemon {
     /// Starts nothing more, and asks the runs of this process to stop at a safe point.
     pub fn begin_shutdown(&mut self) {
         self.is_shutting_down = true;
-        self.runner.running.stop_all(StopReason::ShuttingDown);
+        self.runner.stop_all(StopReason::ShuttingDown);
     }
 
     /// Ends the heartbeat, so that other processes need not wait for it to expire before they adopt what is left.
     pub fn release_lease(&self) -> Result<(), StoreError> {
-        for account in self.runner.accounts.keys() {
-            self.runner.process.renounce(&account, &self.runner.loaded.stored_folder())?;
+        for account in self.runner.accounts().keys() {
+            self.runner.process().renounce(&account, &self.runner.loaded().stored_folder())?;
         }
-        self.runner.process.release()
+        self.runner.process().release()
     }
 }

@@ -4,12 +4,12 @@
 //! and only then applied. A batch that the store does not take is planned again at the next step.
 
 use super::{
+    fire_runner::FireRunner,
     folder_health::{FirstLook, FolderHealth},
     log::Level,
-    reload_facts::{FactsReader, PlanError},
+    reload_facts::PlanError,
     reload_plan::{Effect, Present, ReloadPlan, plan, plan_refused},
     scans::{FolderScans, Found},
-    start::FireRunner,
     step::{MAX_STEP, Progress},
     triggers::Triggers,
 };
@@ -67,7 +67,7 @@ impl Reloader {
         }
         if let Err(error) = self.scans.begin() {
             let text = format!("the folder can't be scanned now: the system gives no thread: {error}");
-            runner.process.log.daemon(Level::Error, &text);
+            runner.process().log.daemon(Level::Error, &text);
         }
     }
 
@@ -79,7 +79,7 @@ impl Reloader {
 
     /// Loads the automations again whose accounts the configuration finds otherwise than before.
     fn reload_changed_accounts(&mut self, runner: &mut FireRunner) {
-        for revision in changed_accounts(runner) {
+        for revision in runner.refresh_accounts() {
             if self.events.iter().all(|event| event.name() != revision.name) {
                 self.events.push_back(RegistryEvent::Live(revision));
             }
@@ -116,7 +116,7 @@ impl Reloader {
         self.apply_events(runner, triggers)?;
         match self.folder_health.first_look {
             FirstLook::Comparing => {
-                let served = facts_reader(runner, triggers).served_before()?;
+                let served = runner.facts_reader(triggers).served_before()?;
                 self.scans.mark_missing(served);
                 self.folder_health.first_look = FirstLook::Loading;
             }
@@ -125,8 +125,8 @@ impl Reloader {
             }
             FirstLook::Reading | FirstLook::Loading | FirstLook::Done => {}
         }
-        let served = runner.loaded.revisions().len();
-        runner.process.stats.lock().scan_error = self.folder_health.error(served);
+        let served = runner.loaded().revisions().len();
+        runner.process().stats.lock().scan_error = self.folder_health.error(served);
         Ok(if self.events.is_empty() { Progress::Whole } else { Progress::Partial })
     }
 
@@ -135,7 +135,7 @@ impl Reloader {
         if self.events.is_empty() {
             return Ok(());
         }
-        let (now, since) = (runner.process.now(), Stopwatch::start());
+        let (now, since) = (runner.process().now(), Stopwatch::start());
         let mut whole = ReloadPlan::default();
         let (mut names, mut refused) = (BTreeSet::new(), BTreeMap::new());
         while let Some(event) = self.events.get(names.len()).cloned() {
@@ -143,13 +143,13 @@ impl Reloader {
             if since.elapsed() >= MAX_STEP || !names.insert(event.name().to_owned()) {
                 break;
             }
-            let facts = facts_reader(runner, triggers).read(&event);
+            let facts = runner.facts_reader(triggers).read(&event);
             let present = Present {
-                loaded: &runner.loaded,
+                loaded: runner.loaded(),
                 triggers,
-                owner: &runner.process.name,
+                owner: &runner.process().name,
                 now,
-                setting_names: runner.process.host.setting_names,
+                setting_names: runner.process().host.setting_names,
             };
             match facts {
                 Ok(facts) => whole.extend(plan(&event, &facts, present)),
@@ -163,78 +163,55 @@ impl Reloader {
                 }
             }
         }
-        let (folder, store) = (runner.loaded.stored_folder(), &runner.process.store);
-        runner.process.wait(store.record_scan(&folder, &whole.changes, &whole.markers, now))?;
+        let (folder, store) = (runner.loaded().stored_folder(), &runner.process().store);
+        runner.process().wait(store.record_scan(&folder, &whole.changes, &whole.markers, now))?;
         self.events.drain(..names.len());
         self.refused.retain(|name, _| !names.contains(name));
         self.refused.extend(refused);
         whole.effects.into_iter().for_each(|effect| self.apply(runner, triggers, effect, now));
         for (account, automations) in whole.named {
-            runner.preparations.check_account(&runner.process, &account, automations);
+            runner.check_account(&account, automations);
         }
-        let mut stats = runner.process.stats.lock();
-        stats.live = runner.accounts.ids().collect();
-        stats.stale = runner.loaded.count_stale();
+        let mut stats = runner.process().stats.lock();
+        stats.live = runner.accounts().ids().collect();
+        stats.stale = runner.loaded().count_stale();
         Ok(())
     }
 
     fn apply(&mut self, runner: &mut FireRunner, triggers: &mut Triggers, effect: Effect, now: EpochMs) {
         match effect {
-            Effect::Load(revision) => runner.loaded.load(revision),
-            Effect::MarkStale(name) => runner.loaded.mark_stale(&name),
-            Effect::Unload(name) => runner.loaded.unload(&name),
+            Effect::Load(revision) => runner.load(revision),
+            Effect::MarkStale(name) => runner.mark_stale(&name),
+            Effect::Unload(name) => runner.unload(&name),
             Effect::Restore(record) => self.scans.restore(record),
-            Effect::Serve(name, accounts) => {
-                runner.process.log.name_accounts(&name, &accounts);
-                runner.accounts.serve(&name, accounts);
-            }
+            Effect::Serve(name, accounts) => runner.serve(&name, accounts),
             Effect::Advance(id, last) => {
-                let revision = runner.loaded.get(&id.automation.name);
+                let revision = runner.loaded().get(&id.automation.name);
                 if let Some(trigger) = revision.as_ref().and_then(|revision| revision.trigger(&id.key)) {
                     triggers.advance(id, trigger, last);
                 }
             }
             Effect::Resume(id, last) => {
-                let revision = runner.loaded.get(&id.automation.name);
+                let revision = runner.loaded().get(&id.automation.name);
                 if let Some(trigger) = revision.as_ref().and_then(|revision| revision.trigger(&id.key)) {
                     triggers.resume(id, trigger, last, now);
                 }
             }
             Effect::Forget(id) => triggers.remove(&id),
             Effect::LastSuccess(id, at) => {
-                let mut stats = runner.process.stats.lock();
+                let mut stats = runner.process().stats.lock();
                 match at {
                     Some(at) => stats.last_success.insert(id, at),
                     None => stats.last_success.remove(&id),
                 };
             }
-            Effect::Log(level, id, text) => runner.process.log.automation(level, &id, &text),
+            Effect::Log(level, id, text) => runner.process().log.automation(level, &id, &text),
         }
     }
-}
-
-/// The revisions whose accounts the configuration finds otherwise than before. What can't be found now stays what it was.
-fn changed_accounts(runner: &mut FireRunner) -> Vec<std::sync::Arc<crate::run::registry::Revision>> {
-    let FireRunner { loaded, accounts, .. } = runner;
-    accounts.refresh();
-    let mut changed = Vec::new();
-    for (name, revision) in loaded.revisions() {
-        let before = accounts.of(name).to_vec();
-        if !before.is_empty()
-            && accounts.of_declaration(&revision.automation).is_ok_and(|accounts| accounts != before)
-        {
-            changed.push(std::sync::Arc::clone(revision));
-        }
-    }
-    changed
-}
-
-const fn facts_reader<'a>(runner: &'a mut FireRunner, triggers: &'a Triggers) -> FactsReader<'a> {
-    FactsReader::new(&runner.process, &runner.loaded, &mut runner.accounts, triggers)
 }
 
 fn log_entry(runner: &FireRunner, entry: Option<(Level, String)>) {
     if let Some((level, text)) = entry {
-        runner.process.log.daemon(level, &text);
+        runner.process().log.daemon(level, &text);
     }
 }

@@ -112,6 +112,8 @@ pub(super) enum FireTransition {
     RetryCrashed { crashes: i64, after: Duration },
     /// The run's process dies at each attempt: the automation is paused, and the fire is closed as failed.
     FailCrashLoop { crashes: i64 },
+    /// The record of the run was deleted: the fire is closed as failed, and nothing is reported.
+    Abandon,
     /// The fire stays open for the process that comes next, which resumes the run.
     HandOver,
     /// The fire stays open, and recovery decides.
