@@ -3,7 +3,7 @@
 use super::{
     dry_run::DryRun,
     effect::{
-        ChangedFollowers, Effect, FollowerEffect, InDoubt, Inverse, Lock, PreState, RehearseError,
+        ChangedFollowers, Effect, FollowerEffect, InDoubt, Inverse, Known, Lock, PreState, RehearseError,
         resolve_by_resend,
     },
     followers::{check_list, inverse_of_change, openids_of},
@@ -14,12 +14,34 @@ use crate::{
         Batched, Violation,
         answer::Empty,
         blacklist::{Add, Remove},
-        user::rules::{check_block, check_unblock},
+        user::{
+            MissingField, User,
+            rules::{check_block, check_unblock},
+        },
     },
-    bulk::model::{batch::ChangeItem, change::Change, effect::RecordedEffect},
+    bulk::{
+        listing::details::NeededField,
+        model::{batch::ChangeItem, change::Change, effect::RecordedEffect, source::Source},
+    },
     store::EffectKind,
 };
 use std::collections::HashSet;
+
+/// Those of these openids whom a change of the blacklist changes.
+async fn items_that_need<E: FollowerEffect<Target = ()>>(
+    openids: &[String],
+    account: &Observer<'_>,
+) -> Result<Vec<ChangeItem>, ObserveError> {
+    let blocked = account.blacklisted(openids).await?;
+    let mut items = Vec::new();
+    for openid in openids {
+        let item = ChangeItem::Openid(openid.clone());
+        if E::needs((), &item, Known::from_membership(blocked.contains(openid)))? {
+            items.push(item);
+        }
+    }
+    Ok(items)
+}
 
 impl Effect for Add {
     const KIND: EffectKind = EffectKind::BlacklistAdd;
@@ -29,9 +51,8 @@ impl Effect for Add {
     }
 
     async fn observe(&self, account: &Observer<'_>) -> Result<PreState, ObserveError> {
-        let blocked = account.blacklisted(&self.openid_list).await?;
-        let items = self.openid_list.iter().filter(|openid| !blocked.contains(*openid)).cloned();
-        Ok(PreState::from_followers(Change::Block, items.map(ChangeItem::Openid).collect()))
+        let items = items_that_need::<Self>(&self.openid_list, account).await?;
+        Ok(PreState::from_followers(Change::Block, items))
     }
 
     fn inverse(recorded: &RecordedEffect) -> Inverse {
@@ -63,19 +84,27 @@ impl Effect for Add {
 impl FollowerEffect for Add {
     type Target = ();
     const BATCH: usize = <Self as Batched>::MAX_ITEMS;
+    const SHOWN_BY: Option<NeededField> = None;
 
     fn from_batch((): (), items: &[ChangeItem]) -> Self {
         Self { openid_list: openids_of(items) }
     }
 
-    fn check_item(_item: &ChangeItem) -> Result<(), Violation> {
+    fn members((): ()) -> Option<Source> {
+        Some(Source::Blacklisted)
+    }
+
+    fn needs((): (), _item: &ChangeItem, known: Known<'_>) -> Result<bool, MissingField> {
+        Ok(!known.is_member)
+    }
+
+    fn check_item((): (), _item: &ChangeItem, _details: Option<&User>) -> Result<(), Violation> {
         Ok(())
     }
 
     async fn took_effect((): (), items: &[ChangeItem], account: &Observer<'_>) -> Result<bool, ObserveError> {
         account.blacklist.invalidate().await;
-        let blocked = account.blacklisted(&openids_of(items)).await?;
-        Ok(items.iter().all(|item| blocked.contains(item.openid())))
+        Ok(items_that_need::<Self>(&openids_of(items), account).await?.is_empty())
     }
 }
 
@@ -87,9 +116,8 @@ impl Effect for Remove {
     }
 
     async fn observe(&self, account: &Observer<'_>) -> Result<PreState, ObserveError> {
-        let blocked = account.blacklisted(&self.openid_list).await?;
-        let items = self.openid_list.iter().filter(|openid| blocked.contains(*openid)).cloned();
-        Ok(PreState::from_followers(Change::Unblock, items.map(ChangeItem::Openid).collect()))
+        let items = items_that_need::<Self>(&self.openid_list, account).await?;
+        Ok(PreState::from_followers(Change::Unblock, items))
     }
 
     fn inverse(recorded: &RecordedEffect) -> Inverse {
@@ -122,18 +150,26 @@ impl Effect for Remove {
 impl FollowerEffect for Remove {
     type Target = ();
     const BATCH: usize = <Self as Batched>::MAX_ITEMS;
+    const SHOWN_BY: Option<NeededField> = None;
 
     fn from_batch((): (), items: &[ChangeItem]) -> Self {
         Self { openid_list: openids_of(items) }
     }
 
-    fn check_item(_item: &ChangeItem) -> Result<(), Violation> {
+    fn members((): ()) -> Option<Source> {
+        Some(Source::Blacklisted)
+    }
+
+    fn needs((): (), _item: &ChangeItem, known: Known<'_>) -> Result<bool, MissingField> {
+        Ok(known.is_member)
+    }
+
+    fn check_item((): (), _item: &ChangeItem, _details: Option<&User>) -> Result<(), Violation> {
         Ok(())
     }
 
     async fn took_effect((): (), items: &[ChangeItem], account: &Observer<'_>) -> Result<bool, ObserveError> {
         account.blacklist.invalidate().await;
-        let blocked = account.blacklisted(&openids_of(items)).await?;
-        Ok(items.iter().all(|item| !blocked.contains(item.openid())))
+        Ok(items_that_need::<Self>(&openids_of(items), account).await?.is_empty())
     }
 }

@@ -5,8 +5,14 @@ use super::{
     observer::{ObserveError, Observer},
 };
 use crate::{
-    api::{Endpoint, Resend, Violation, Writes},
-    bulk::model::{batch::ChangeItem, change::Change, effect::RecordedEffect},
+    api::{
+        Endpoint, Resend, Violation, Writes,
+        user::{MissingField, User},
+    },
+    bulk::{
+        listing::details::NeededField,
+        model::{batch::ChangeItem, change::Change, effect::RecordedEffect, source::Source},
+    },
     store::EffectKind,
 };
 use std::fmt;
@@ -20,7 +26,8 @@ pub trait Effect: Endpoint<Mode = Writes> {
     /// The name that the journal records. Once released it must not change.
     const KIND: EffectKind;
 
-    /// What no other run may write while this one does; `None` where two runs can't get in each other's way.
+    /// What no other run may write while this one does; `None` where two runs can't get in each other's way. Of a change to
+    /// followers it depends on the target only: a job takes it before it knows whom it changes.
     fn lock(&self) -> Option<Lock>;
 
     /// The state before the call, as far as an undo needs it. The journal records it before the call is made.
@@ -75,11 +82,22 @@ pub(crate) trait FollowerEffect: Effect {
     /// The most followers of one call.
     const BATCH: usize;
 
+    /// The field of the details that shows whether a follower needs the change; `None` where details don't show it.
+    const SHOWN_BY: Option<NeededField>;
+
     /// The call for a batch.
     fn from_batch(target: Self::Target, items: &[ChangeItem]) -> Self;
 
+    /// The list that the change adds followers to or removes them from; it shows who needs the change where their details
+    /// are not at hand. `None` where there is no such list.
+    fn members(target: Self::Target) -> Option<Source>;
+
+    /// Whether a follower needs the change, or is as it would leave them. Jobs, single calls, dry runs, undo and the look at
+    /// a call in doubt all decide by it.
+    fn needs(target: Self::Target, item: &ChangeItem, known: Known<'_>) -> Result<bool, MissingField>;
+
     /// Whether the platform would take what is asked for one follower, as far as a dry run knows.
-    fn check_item(item: &ChangeItem) -> Result<(), Violation>;
+    fn check_item(target: Self::Target, item: &ChangeItem, details: Option<&User>) -> Result<(), Violation>;
 
     /// Whether every follower of a batch is in the state that the change leads to.
     fn took_effect(
@@ -87,6 +105,35 @@ pub(crate) trait FollowerEffect: Effect {
         items: &[ChangeItem],
         account: &Observer<'_>,
     ) -> impl Future<Output = Result<bool, ObserveError>> + Send;
+}
+
+/// What is known of a follower when it is decided whether they need a change.
+#[derive(Clone, Copy, Debug)]
+pub struct Known<'a> {
+    /// Their details, where these are at hand and not older than the change.
+    pub details: Option<&'a User>,
+    /// Whether the list that the change is about has them, for changes that details don't show.
+    pub is_member: bool,
+}
+
+impl<'a> Known<'a> {
+    /// What their details show.
+    pub(super) const fn from_details(user: &'a User) -> Self {
+        Self { details: Some(user), is_member: false }
+    }
+
+    /// What the list that the change is about shows.
+    pub(super) const fn from_membership(is_member: bool) -> Self {
+        Self { details: None, is_member }
+    }
+
+    /// Whether they have a tag.
+    pub(super) fn has_tag(self, id: i64) -> Result<bool, MissingField> {
+        match self.details {
+            Some(user) => Ok(user.known_tags()?.contains(&id)),
+            None => Ok(self.is_member),
+        }
+    }
 }
 
 /// What two runs must not write at the same time.

@@ -1,14 +1,11 @@
 //! What the effects on followers have in common.
 
 use super::{
-    effect::{Inverse, NOT_OBSERVED, RehearseError},
+    effect::{FollowerEffect, Inverse, Known, NOT_OBSERVED, RehearseError},
     observer::{ObserveError, Observer},
 };
 use crate::{
-    api::{
-        Endpoint,
-        user::{MissingField, User},
-    },
+    api::Endpoint,
     bulk::model::{batch::ChangeItem, effect::RecordedEffect},
 };
 
@@ -36,17 +33,18 @@ pub(super) fn check_list<E: Endpoint>(openids: &[String]) -> Result<(), Rehearse
     }
 }
 
-/// Whether something holds of every follower of a batch; of one without details it does not.
-pub(super) async fn holds_of_all(
-    account: &Observer<'_>,
+/// Whether the details of a batch's followers show that none of them needs the change any more; of one without details they
+/// don't.
+pub(super) async fn is_needed_by_none<E: FollowerEffect>(
+    target: E::Target,
     items: &[ChangeItem],
-    holds: impl Fn(&User, &ChangeItem) -> Result<bool, MissingField> + Send,
+    account: &Observer<'_>,
 ) -> Result<bool, ObserveError> {
     let users = account.users(&openids_of(items)).await?;
     for item in items {
         let user = users.iter().find(|user| user.openid.as_deref() == Some(item.openid()));
         let Some(user) = user else { return Ok(false) };
-        if !holds(user, item)? {
+        if E::needs(target, item, Known::from_details(user))? {
             return Ok(false);
         }
     }

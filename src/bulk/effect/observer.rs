@@ -74,6 +74,17 @@ impl Observer<'_> {
         Ok(self.tags().await?.into_iter().find(|tag| tag.id == id))
     }
 
+    /// How many followers have a tag, counted up to a page of them, since the list of tags lags behind.
+    pub async fn count_members(&self, id: i64) -> Result<i64, CallError> {
+        let is_placeholder = self.dry_run.is_some_and(|dry_run| dry_run.is_placeholder(id));
+        let listed = if is_placeholder {
+            0
+        } else {
+            self.client.call(&tag::Members { tagid: id, next_openid: None }).await?.count
+        };
+        Ok(self.dry_run.map_or(listed, |dry_run| dry_run.overlay_members(id, listed)))
+    }
+
     /// The details of people, in the order of these openids.
     pub(crate) async fn users(&self, openids: &[String]) -> Result<Vec<User>, CallError> {
         if openids.is_empty() {
@@ -132,6 +143,11 @@ impl People<'_> {
     /// The details of one of them.
     pub(crate) fn user(&self, openid: &str) -> Option<&User> {
         self.users.get(openid)
+    }
+
+    /// The details of all of them.
+    pub(super) fn into_users(self) -> impl Iterator<Item = User> {
+        self.users.into_values()
     }
 
     /// What each openid is, in the order of the request.

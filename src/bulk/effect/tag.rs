@@ -3,11 +3,11 @@
 use super::{
     dry_run::DryRun,
     effect::{
-        ChangedFollowers, Effect, FollowerEffect, InDoubt, Inverse, Lock, NOT_OBSERVED, PreState,
+        ChangedFollowers, Effect, FollowerEffect, InDoubt, Inverse, Known, Lock, NOT_OBSERVED, PreState,
         RehearseError, resolve_by_resend,
     },
     ensure_tag::find_tag,
-    followers::{check_list, holds_of_all, inverse_of_change, openids_of},
+    followers::{check_list, inverse_of_change, is_needed_by_none, openids_of},
     observer::{ObserveError, Observer},
 };
 use crate::{
@@ -21,10 +21,18 @@ use crate::{
         user::{MissingField, User},
     },
     base::as_seen,
-    bulk::model::{batch::ChangeItem, change::Change, effect::RecordedEffect},
+    bulk::{
+        listing::details::NeededField,
+        model::{batch::ChangeItem, change::Change, effect::RecordedEffect, source::Source},
+    },
     store::EffectKind,
 };
 use std::collections::HashSet;
+
+/// The state before the creation of a tag of this name, which is not there.
+pub(crate) fn before_creation(name: &str) -> PreState {
+    PreState::new(RecordedEffect::CreateTag { id: None, name: name.to_owned() })
+}
 
 /// Warns of a tag that looks like the one of this name, and is another. `id` is the tag that is renamed.
 pub(crate) fn warn_of_twin(name: &str, id: Option<i64>, tags: &[Tag]) {
@@ -50,8 +58,7 @@ impl Effect for Create {
         let tags = account.client.call(&List {}).await?.tags;
         warn_of_twin(&self.name, None, &tags);
         let exists = tags.iter().any(|tag| tag.name == self.name);
-        let effect = RecordedEffect::CreateTag { id: None, name: self.name.clone() };
-        Ok(if exists { PreState::default() } else { PreState::new(effect) })
+        Ok(if exists { PreState::default() } else { before_creation(&self.name) })
     }
 
     fn inverse(recorded: &RecordedEffect) -> Inverse {
@@ -103,7 +110,10 @@ impl Effect for Update {
 
     async fn observe(&self, account: &Observer<'_>) -> Result<PreState, ObserveError> {
         let tags = account.tags().await?;
-        warn_of_twin(&self.name, Some(self.id), &tags);
+        // A dry run warns where it rehearses the call.
+        if account.dry_run.is_none() {
+            warn_of_twin(&self.name, Some(self.id), &tags);
+        }
         // Without its name before there is nothing to go back to.
         let Some(Tag { name: from, .. }) = tags.into_iter().find(|tag| tag.id == self.id) else {
             return Ok(PreState::irreversible::<Self>());
@@ -192,7 +202,7 @@ impl Effect for Attach {
     }
 
     async fn observe(&self, account: &Observer<'_>) -> Result<PreState, ObserveError> {
-        let items = items_to_change(account.users(&self.openid_list).await?, self.tagid, Tagged::No)?;
+        let items = items_that_need::<Self>(account.users(&self.openid_list).await?, self.tagid)?;
         Ok(PreState::from_followers(Change::Attach(self.tagid), items))
     }
 
@@ -204,16 +214,20 @@ impl Effect for Attach {
         Ok(resolve_by_resend::<Self>())
     }
 
-    async fn rehearse(&self, account: &Observer<'_>, _dry_run: &DryRun) -> Result<Empty, RehearseError> {
+    async fn rehearse(&self, account: &Observer<'_>, dry_run: &DryRun) -> Result<Empty, RehearseError> {
         check_list::<Self>(&self.openid_list)?;
         check_tag(account, self.tagid).await?;
+        let mut changed = 0;
         for openids in self.openid_list.chunks(Self::MAX_ITEMS) {
             let people = account.people(openids, &HashSet::new()).await.map_err(ObserveError::Call)?;
             people.holders().try_for_each(check_taggable)?;
             for user in openids.iter().filter_map(|openid| people.user(openid)) {
                 check_room(user.known_tags().map_err(ObserveError::from)?, self.tagid)?;
             }
+            changed +=
+                items_that_need::<Self>(people.into_users(), self.tagid).map_err(ObserveError::from)?.len();
         }
+        dry_run.change_members(Change::Attach(self.tagid), changed);
         Ok(Empty::default())
     }
 
@@ -229,13 +243,23 @@ impl Effect for Attach {
 impl FollowerEffect for Attach {
     type Target = i64;
     const BATCH: usize = <Self as Batched>::MAX_ITEMS;
+    const SHOWN_BY: Option<NeededField> = Some(NeededField::Tags);
 
     fn from_batch(id: i64, items: &[ChangeItem]) -> Self {
         Self { tagid: id, openid_list: openids_of(items) }
     }
 
-    fn check_item(_item: &ChangeItem) -> Result<(), Violation> {
-        Ok(())
+    fn members(id: i64) -> Option<Source> {
+        Some(Source::Members(id))
+    }
+
+    fn needs(id: i64, _item: &ChangeItem, known: Known<'_>) -> Result<bool, MissingField> {
+        Ok(!known.has_tag(id)?)
+    }
+
+    fn check_item(id: i64, _item: &ChangeItem, details: Option<&User>) -> Result<(), Violation> {
+        let tags = details.and_then(|user| user.tagid_list.as_deref());
+        tags.map_or(Ok(()), |tags| check_room(tags, id))
     }
 
     async fn took_effect(
@@ -243,7 +267,7 @@ impl FollowerEffect for Attach {
         items: &[ChangeItem],
         account: &Observer<'_>,
     ) -> Result<bool, ObserveError> {
-        holds_of_all(account, items, |user, _| Tagged::of(user, id).map(|tagged| tagged == Tagged::Yes)).await
+        is_needed_by_none::<Self>(id, items, account).await
     }
 }
 
@@ -255,7 +279,7 @@ impl Effect for Detach {
     }
 
     async fn observe(&self, account: &Observer<'_>) -> Result<PreState, ObserveError> {
-        let items = items_to_change(account.users(&self.openid_list).await?, self.tagid, Tagged::Yes)?;
+        let items = items_that_need::<Self>(account.users(&self.openid_list).await?, self.tagid)?;
         Ok(PreState::from_followers(Change::Detach(self.tagid), items))
     }
 
@@ -267,13 +291,17 @@ impl Effect for Detach {
         Ok(resolve_by_resend::<Self>())
     }
 
-    async fn rehearse(&self, account: &Observer<'_>, _dry_run: &DryRun) -> Result<Empty, RehearseError> {
+    async fn rehearse(&self, account: &Observer<'_>, dry_run: &DryRun) -> Result<Empty, RehearseError> {
         check_list::<Self>(&self.openid_list)?;
         check_tag(account, self.tagid).await?;
+        let mut changed = 0;
         for openids in self.openid_list.chunks(Self::MAX_ITEMS) {
             let people = account.people(openids, &HashSet::new()).await.map_err(ObserveError::Call)?;
             people.holders().try_for_each(check_taggable)?;
+            changed +=
+                items_that_need::<Self>(people.into_users(), self.tagid).map_err(ObserveError::from)?.len();
         }
+        dry_run.change_members(Change::Detach(self.tagid), changed);
         Ok(Empty::default())
     }
 
@@ -289,12 +317,21 @@ impl Effect for Detach {
 impl FollowerEffect for Detach {
     type Target = i64;
     const BATCH: usize = <Self as Batched>::MAX_ITEMS;
+    const SHOWN_BY: Option<NeededField> = Some(NeededField::Tags);
 
     fn from_batch(id: i64, items: &[ChangeItem]) -> Self {
         Self { tagid: id, openid_list: openids_of(items) }
     }
 
-    fn check_item(_item: &ChangeItem) -> Result<(), Violation> {
+    fn members(id: i64) -> Option<Source> {
+        Some(Source::Members(id))
+    }
+
+    fn needs(id: i64, _item: &ChangeItem, known: Known<'_>) -> Result<bool, MissingField> {
+        known.has_tag(id)
+    }
+
+    fn check_item(_id: i64, _item: &ChangeItem, _details: Option<&User>) -> Result<(), Violation> {
         Ok(())
     }
 
@@ -303,29 +340,20 @@ impl FollowerEffect for Detach {
         items: &[ChangeItem],
         account: &Observer<'_>,
     ) -> Result<bool, ObserveError> {
-        holds_of_all(account, items, |user, _| Tagged::of(user, id).map(|tagged| tagged == Tagged::No)).await
+        is_needed_by_none::<Self>(id, items, account).await
     }
 }
 
-/// Whether a person has a tag.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Tagged {
-    Yes,
-    No,
-}
-
-impl Tagged {
-    fn of(user: &User, id: i64) -> Result<Self, MissingField> {
-        Ok(if user.known_tags()?.contains(&id) { Self::Yes } else { Self::No })
-    }
-}
-
-/// Those whom a call will change: who have the tag, or have it not.
-fn items_to_change(users: Vec<User>, id: i64, tagged: Tagged) -> Result<Vec<ChangeItem>, MissingField> {
-    let mut items = Vec::with_capacity(users.len());
+/// Those of these people whom a call changes.
+fn items_that_need<E: FollowerEffect<Target = i64>>(
+    users: impl IntoIterator<Item = User>,
+    id: i64,
+) -> Result<Vec<ChangeItem>, MissingField> {
+    let mut items = Vec::new();
     for user in users {
-        if Tagged::of(&user, id)? == tagged {
-            items.extend(user.openid.map(ChangeItem::Openid));
+        let Some(item) = user.openid.clone().map(ChangeItem::Openid) else { continue };
+        if E::needs(id, &item, Known::from_details(&user))? {
+            items.push(item);
         }
     }
     Ok(items)

@@ -3,10 +3,10 @@
 use super::{
     dry_run::DryRun,
     effect::{
-        ChangedFollowers, Effect, FollowerEffect, InDoubt, Inverse, Lock, PreState, RehearseError,
+        ChangedFollowers, Effect, FollowerEffect, InDoubt, Inverse, Known, Lock, PreState, RehearseError,
         resolve_by_resend,
     },
-    followers::{holds_of_all, inverse_of_change},
+    followers::{inverse_of_change, is_needed_by_none},
     observer::{ObserveError, Observer},
 };
 use crate::{
@@ -14,11 +14,14 @@ use crate::{
         Violation,
         answer::Empty,
         user::{
-            Remark,
+            MissingField, Remark, User,
             rules::{check_remark, check_remark_length},
         },
     },
-    bulk::model::{batch::ChangeItem, change::Change, effect::RecordedEffect},
+    bulk::{
+        listing::details::NeededField,
+        model::{batch::ChangeItem, change::Change, effect::RecordedEffect, source::Source},
+    },
     store::EffectKind,
 };
 use std::{collections::HashSet, slice};
@@ -33,13 +36,15 @@ impl Effect for Remark {
 
     async fn observe(&self, account: &Observer<'_>) -> Result<PreState, ObserveError> {
         let user = account.users(slice::from_ref(&self.openid)).await?.into_iter().next();
-        let old = match &user {
-            Some(user) if user.subscribe != Some(0) => Some(user.known_remark()?.to_owned()),
-            _ => None,
-        };
-        let (openid, new) = (self.openid.clone(), self.remark.clone());
-        let item = old.map(|old| ChangeItem::Remark { openid, new, old });
-        Ok(PreState::from_followers(Change::Remark, item.into_iter().collect()))
+        let mut items = Vec::new();
+        if let Some(user) = user.filter(|user| user.subscribe != Some(0)) {
+            let (new, old) = (self.remark.clone(), user.known_remark()?.to_owned());
+            let item = ChangeItem::Remark { openid: self.openid.clone(), new, old };
+            if Self::needs((), &item, Known::from_details(&user))? {
+                items.push(item);
+            }
+        }
+        Ok(PreState::from_followers(Change::Remark, items))
     }
 
     fn inverse(recorded: &RecordedEffect) -> Inverse {
@@ -70,6 +75,7 @@ impl Effect for Remark {
 impl FollowerEffect for Remark {
     type Target = ();
     const BATCH: usize = 1;
+    const SHOWN_BY: Option<NeededField> = Some(NeededField::Remark);
 
     fn from_batch((): (), items: &[ChangeItem]) -> Self {
         let item = items.first();
@@ -79,11 +85,21 @@ impl FollowerEffect for Remark {
         }
     }
 
-    fn check_item(item: &ChangeItem) -> Result<(), Violation> {
+    fn members((): ()) -> Option<Source> {
+        None
+    }
+
+    fn needs((): (), item: &ChangeItem, known: Known<'_>) -> Result<bool, MissingField> {
+        let missing = || MissingField { openid: item.openid().to_owned(), field: "remark" };
+        let present = known.details.ok_or_else(missing)?.known_remark()?;
+        Ok(present != item.remark_change().new)
+    }
+
+    fn check_item((): (), item: &ChangeItem, _details: Option<&User>) -> Result<(), Violation> {
         check_remark_length(&item.remark_change().new)
     }
 
     async fn took_effect((): (), items: &[ChangeItem], account: &Observer<'_>) -> Result<bool, ObserveError> {
-        holds_of_all(account, items, |user, item| Ok(user.known_remark()? == item.remark_change().new)).await
+        is_needed_by_none::<Self>((), items, account).await
     }
 }

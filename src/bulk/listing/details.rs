@@ -7,7 +7,6 @@ use crate::{
     },
     bulk::model::{failure::Failure, person::Listed},
     client::{BrokenRecord, CallError, Client},
-    store::TerminalKind,
 };
 use std::{
     borrow::Cow,
@@ -26,23 +25,6 @@ pub enum NeededField {
 }
 
 impl NeededField {
-    /// The one that a terminal operation needs.
-    #[must_use]
-    pub const fn from_kind(kind: TerminalKind) -> Option<Self> {
-        match kind {
-            TerminalKind::Tag | TerminalKind::Untag => Some(Self::Tags),
-            TerminalKind::Remark | TerminalKind::RestoreRemark => Some(Self::Remark),
-            TerminalKind::Block
-            | TerminalKind::Unblock
-            | TerminalKind::Each
-            | TerminalKind::For
-            | TerminalKind::Count
-            | TerminalKind::CountBy
-            | TerminalKind::WriteCsv
-            | TerminalKind::ToArray => None,
-        }
-    }
-
     fn check(self, user: &User) -> Result<(), MissingField> {
         match self {
             Self::Tags => user.known_tags().map(drop),

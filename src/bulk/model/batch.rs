@@ -30,6 +30,14 @@ impl ChangeItem {
         }
     }
 
+    /// The openid alone.
+    #[must_use]
+    pub fn into_openid(self) -> String {
+        match self {
+            Self::Openid(openid) | Self::Remark { openid, .. } => openid,
+        }
+    }
+
     /// The remark before and after; empty where the change is of something else.
     #[must_use]
     pub fn remark_change(&self) -> RemarkChange {

@@ -6,7 +6,11 @@ use super::{
     limits::{Limit, Limits},
 };
 use crate::{
-    api::errcode::TOO_MANY_TAGS_OF_FOLLOWER,
+    api::{
+        Violation,
+        errcode::{self, TOO_MANY_TAGS_OF_FOLLOWER},
+        user::User,
+    },
     base::{RetrySchedule, Stopwatch},
     bulk::{
         WINDOW,
@@ -25,7 +29,11 @@ use crate::{
     },
     client::{CallError, Client, Refusal},
 };
-use std::{collections::HashSet, sync::Arc, time::Duration};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+    time::Duration,
+};
 use tokio::task::JoinSet;
 
 /// How long the servers of the platform may not know a tag that was created.
@@ -97,6 +105,8 @@ pub struct BatchWriter {
     batches: JoinSet<BatchOutcome>,
     failed: Vec<Failure>,
     next_batch: i64,
+    /// In a dry run: the openids that wait and that the platform would refuse.
+    refused: HashMap<String, Violation>,
 }
 
 /// A writer that resumed, and what an earlier attempt had batched.
@@ -128,7 +138,14 @@ impl BatchWriter {
     /// A writer of one kind of change.
     #[must_use]
     pub fn new(config: BatchWriterConfig) -> Self {
-        Self { config, waiting: Vec::new(), batches: JoinSet::new(), failed: Vec::new(), next_batch: 0 }
+        Self {
+            config,
+            waiting: Vec::new(),
+            batches: JoinSet::new(),
+            failed: Vec::new(),
+            next_batch: 0,
+            refused: HashMap::new(),
+        }
     }
 
     /// A writer that resumes from the batches of a step: those with an outcome are counted, the others are sent again.
@@ -181,8 +198,14 @@ impl BatchWriter {
         Ok(ResumedWriter { writer, already_batched })
     }
 
-    /// Takes one change; it is sent when its batch is full, or at the end.
-    pub fn push(&mut self, item: ChangeItem) {
+    /// Takes one change; it is sent when its batch is full, or at the end. A dry run holds it to the platform's rules, as far
+    /// as the follower's details show whether it breaks one.
+    pub fn push(&mut self, item: ChangeItem, details: Option<&User>) {
+        if self.config.dry.is_some()
+            && let Err(violation) = self.config.change.check_item(&item, details)
+        {
+            self.refused.insert(item.openid().to_owned(), violation);
+        }
         self.waiting.push(item);
     }
 
@@ -246,7 +269,19 @@ impl BatchWriter {
         };
         let batch: Vec<ChangeItem> = self.waiting.drain(..size).collect();
         if let Some(dry) = &self.config.dry {
-            self.failed.extend(dry.record_batch(self.config.change, batch, &self.config.counts));
+            let size = batch.len();
+            let mut changed = Vec::with_capacity(size);
+            for item in batch {
+                match self.refused.remove(item.openid()) {
+                    None => changed.push(item),
+                    Some(violation) => {
+                        let code = violation.errcode();
+                        self.failed.push(refused(item, code, errcode::text(code), None));
+                    }
+                }
+            }
+            Counters::add(&self.config.counts.failed, size - changed.len());
+            dry.record_batch(self.config.change, &changed, &self.config.counts);
             return Ok(());
         }
         let number = self.next_batch;
@@ -385,14 +420,13 @@ fn bisect(
         return;
     }
     Counters::add(&counts.failed, part.len());
-    outcome.failed.extend(part.into_iter().map(|item| Failure {
-        openid: item.openid().to_owned(),
-        errcode: Some(refusal.errcode),
-        errmsg: match refusal.errcode {
-            TOO_MANY_TAGS_OF_FOLLOWER => "already has 20 tags".to_owned(),
-            _ => refusal.errmsg.clone(),
-        },
-        rid: refusal.rid.clone(),
-        is_of_details: false,
-    }));
+    let Refusal { errcode, errmsg, rid, .. } = refusal;
+    outcome.failed.extend(part.into_iter().map(|item| refused(item, *errcode, errmsg, rid.clone())));
+}
+
+/// A follower whose change the platform refused, or in a dry run would refuse.
+fn refused(item: ChangeItem, errcode: i64, errmsg: &str, rid: Option<String>) -> Failure {
+    let errmsg = if errcode == TOO_MANY_TAGS_OF_FOLLOWER { "already has 20 tags" } else { errmsg };
+    let openid = item.into_openid();
+    Failure { openid, errcode: Some(errcode), errmsg: errmsg.to_owned(), rid, is_of_details: false }
 }

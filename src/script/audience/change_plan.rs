@@ -1,13 +1,17 @@
-//! What each changing terminal operation does to a follower: whether they need the change, and what is sent.
+//! What each changing terminal operation does to a follower. What a change locks and who needs it is declared by the effect of
+//! its endpoint, and asked here.
 
 use super::{
     audience::{Audience, Closure, SourceRef, TagRef, to_value},
     execution::JobExecution,
 };
 use crate::{
-    api::{tag::Tag, user::MissingField},
+    api::{
+        tag::{self, Tag},
+        user::MissingField,
+    },
     base::Stopwatch,
-    bulk::{Change, ChangeItem, Listed, Lock, MemberSet, Source, warn_of_twin},
+    bulk::{Change, ChangeItem, Effect, Known, Listed, Lock, MemberSet, warn_of_twin},
     script::{
         host::{
             env::RunEnv,
@@ -36,7 +40,7 @@ pub(crate) enum Decision {
 /// Decides about followers, and prepares the change once one of them needs it. Called in this order: `start` once;
 /// `observe` for each batch and `decide` for each follower in it; `prepare` once, before the first change is sent.
 pub(crate) trait ChangePlan {
-    /// Before anything is listed. `recorded` is the change that an earlier attempt of the run has prepared.
+    /// Before anything is listed: takes the write lock. `recorded` is the change that an earlier attempt of the run has prepared.
     fn start(&mut self, job: &JobExecution, recorded: Option<Change>) -> ScriptResult<()>;
     /// Looks up the present state of a batch where the followers' details don't show it.
     fn observe(&mut self, _job: &JobExecution, _people: &[Listed]) -> ScriptResult<()> {
@@ -63,21 +67,38 @@ pub(crate) enum Membership {
 }
 
 impl Membership {
-    /// Whether a follower is already in the desired state.
-    fn is_reached(self, is_member: bool) -> bool {
-        is_member == (self == Self::Add)
+    /// The change to the members of a tag.
+    const fn of_tag(self, id: i64) -> Change {
+        match self {
+            Self::Add => Change::Attach(id),
+            Self::Remove => Change::Detach(id),
+        }
     }
 
-    fn decide(self, person: &Listed, is_member: bool) -> Decision {
-        if self.is_reached(is_member) {
-            Decision::NoOp
-        } else {
-            Decision::Apply(ChangeItem::Openid(person.openid.clone()))
+    /// The change to the blacklist.
+    const fn of_blacklist(self) -> Change {
+        match self {
+            Self::Add => Change::Block,
+            Self::Remove => Change::Unblock,
         }
     }
 }
 
-/// Which followers of a batch are members of a set already, for jobs whose followers' details don't show it.
+/// Takes the write lock that an effect declares.
+fn take_lock(env: &RunEnv, lock: Option<Lock>) -> ScriptResult<()> {
+    lock.map_or(Ok(()), |lock| env.lock(&lock))
+}
+
+/// Asks the effect of a change whether a follower needs it.
+fn decide(env: &RunEnv, change: Change, item: ChangeItem, known: Known<'_>) -> ScriptResult<Decision> {
+    match change.needs(&item, known) {
+        Ok(true) => Ok(Decision::Apply(item)),
+        Ok(false) => Ok(Decision::NoOp),
+        Err(missing) => Err(env.observe_error(&missing.into()).raise()),
+    }
+}
+
+/// Which followers of a batch are in the list that a change is about, for jobs whose followers' details don't show it.
 #[derive(Default)]
 struct CurrentMembers {
     /// The whole set, listed at the first batch.
@@ -87,13 +108,13 @@ struct CurrentMembers {
 }
 
 impl CurrentMembers {
-    fn observe(&mut self, job: &JobExecution, set: &Source, people: &[Listed]) -> ScriptResult<()> {
+    fn observe(&mut self, job: &JobExecution, change: Change, people: &[Listed]) -> ScriptResult<()> {
         let env = &job.env;
-        let listed = match &mut self.listed {
-            Some(listed) => listed,
-            none => {
-                let listing =
-                    MemberSet::list(&job.client, env.calls.in_flight, set.clone(), &env.io.scratch_folder);
+        let listed = match (&mut self.listed, change.members()) {
+            (Some(listed), _) => listed,
+            (None, None) => return Ok(()),
+            (none @ None, Some(list)) => {
+                let listing = MemberSet::list(&job.client, env.calls.in_flight, list, &env.io.scratch_folder);
                 none.insert(env.observe(listing)?)
             }
         };
@@ -144,10 +165,10 @@ impl Tagging {
         }
     }
 
-    /// The tag's id, once it is found or created.
-    fn id(&self) -> Option<i64> {
+    /// The change, once the tag is found or created.
+    const fn change(&self) -> Option<Change> {
         match &self.tag {
-            TagRef::Id(id) => Some(*id),
+            TagRef::Id(id) => Some(self.membership.of_tag(*id)),
             TagRef::Name(_) => None,
         }
     }
@@ -170,7 +191,7 @@ impl Tagging {
     }
 
     /// Creates the tag of this name.
-    fn create(&mut self, job: &JobExecution, name: &str) -> ScriptResult<i64> {
+    fn create(&mut self, job: &JobExecution, name: &str) -> ScriptResult<Change> {
         job.check_quota_for_all()?;
         job.env.policy.limits.allow_one().map_err(|limit| job.env.limit_error(&limit))?;
         job.scope.step.enter_page(CREATION_PAGE);
@@ -182,11 +203,12 @@ impl Tagging {
         let left = job.env.block_on(job.scope.step.exit_page(CREATION_PAGE));
         let CreatedTag { id, origin } = created?;
         left.map_err(|error| job.env.journal_error(&error.into()))?;
-        job.env.lock(&Lock::Tag(id))?;
+        let change = self.membership.of_tag(id);
+        take_lock(&job.env, change.lock())?;
         self.tag = TagRef::Id(id);
         self.reads_members = origin != TagOrigin::ThisAttempt;
         self.created_at = (origin == TagOrigin::ThisAttempt).then(Stopwatch::start);
-        Ok(id)
+        Ok(change)
     }
 }
 
@@ -204,45 +226,45 @@ impl ChangePlan for Tagging {
             (_, TagRef::Id(_)) if self.membership == Membership::Remove && job.lists_changed() => {}
             (_, tag @ TagRef::Id(_)) => drop(tag.existing(env)?),
         }
-        env.lock(&match &self.tag {
-            TagRef::Id(id) => Lock::Tag(*id),
-            TagRef::Name(name) => Lock::TagName(name.clone()),
-        })
+        let lock = match &self.tag {
+            TagRef::Id(id) => self.membership.of_tag(*id).lock(),
+            TagRef::Name(name) => Effect::lock(&tag::Create { name: name.clone() }),
+        };
+        take_lock(env, lock)
     }
 
     fn observe(&mut self, job: &JobExecution, people: &[Listed]) -> ScriptResult<()> {
         let lacks_details = || people.iter().any(|person| person.user.is_none());
-        match self.id() {
-            Some(id) if self.reads_members => self.members.observe(job, &Source::Members(id), people),
-            // A tag that this job created has no other members, and one with an id below 1 exists in a dry run only.
-            Some(id) if id > 0 && self.created_at.is_none() && lacks_details() => {
-                self.members.observe(job, &Source::Members(id), people)
+        // A tag that is not there or that this job created has no other members; nor has one that exists in a dry run only.
+        let exists_only_dry = |id| job.env.policy.dry.as_ref().is_some_and(|dry| dry.is_placeholder(id));
+        match (self.change(), &self.tag) {
+            (Some(change), _) if self.reads_members => self.members.observe(job, change, people),
+            (Some(change), TagRef::Id(id))
+                if !exists_only_dry(*id) && self.created_at.is_none() && lacks_details() =>
+            {
+                self.members.observe(job, change, people)
             }
             _ => Ok(()),
         }
     }
 
     fn decide(&mut self, env: &RunEnv, person: &Listed) -> ScriptResult<Decision> {
-        let is_member = match &person.user {
-            Some(user) if !self.reads_members => {
-                let tags = user.known_tags().map_err(|missing| env.observe_error(&missing.into()).raise())?;
-                self.id().is_some_and(|id| tags.contains(&id))
-            }
-            _ => self.members.contains(person),
-        };
-        Ok(self.membership.decide(person, is_member))
+        let item = ChangeItem::Openid(person.openid.clone());
+        let details = person.user.as_deref().filter(|_| !self.reads_members);
+        let known = Known { details, is_member: self.members.contains(person) };
+        match self.change() {
+            Some(change) => decide(env, change, item, known),
+            // A tag that is not there yet.
+            None => Ok(Decision::Apply(item)),
+        }
     }
 
     fn prepare(&mut self, job: &JobExecution) -> ScriptResult<Change> {
-        let id = match self.tag.clone() {
-            TagRef::Id(id) => id,
+        match self.tag.clone() {
+            TagRef::Id(id) => Ok(self.membership.of_tag(id)),
             // Not earlier: a job that matches no follower leaves no empty tag behind.
-            TagRef::Name(name) => self.create(job, &name)?,
-        };
-        Ok(match self.membership {
-            Membership::Add => Change::Attach(id),
-            Membership::Remove => Change::Detach(id),
-        })
+            TagRef::Name(name) => self.create(job, &name),
+        }
     }
 
     fn needs_recheck(&self) -> bool {
@@ -258,8 +280,8 @@ impl ChangePlan for Tagging {
 pub(crate) struct Remarking(pub Closure);
 
 impl ChangePlan for Remarking {
-    fn start(&mut self, _job: &JobExecution, _recorded: Option<Change>) -> ScriptResult<()> {
-        Ok(())
+    fn start(&mut self, job: &JobExecution, _recorded: Option<Change>) -> ScriptResult<()> {
+        take_lock(&job.env, Change::Remark.lock())
     }
 
     fn decide(&mut self, env: &RunEnv, person: &Listed) -> ScriptResult<Decision> {
@@ -273,21 +295,25 @@ impl ChangePlan for Remarking {
             return Err(ScriptError::usage(message, "return () to leave a follower as they are").raise());
         };
         let present = present_remark(env, person)?;
-        if present == remark {
-            return Ok(Decision::NoOp);
+        let (openid, old) = (person.openid.clone(), present.to_owned());
+        let decision =
+            decide_by_details(env, person, ChangeItem::Remark { openid, new: remark.clone(), old })?;
+        if matches!(decision, Decision::Apply(_)) {
+            env.refuse_secret("remark: what it would write", &remark)?;
+            env.refuse_secret("remark: what it would overwrite", present)?;
         }
-        env.refuse_secret("remark: what it would write", &remark)?;
-        env.refuse_secret("remark: what it would overwrite", present)?;
-        Ok(Decision::Apply(ChangeItem::Remark {
-            openid: person.openid.clone(),
-            new: remark,
-            old: present.to_owned(),
-        }))
+        Ok(decision)
     }
 
     fn prepare(&mut self, _job: &JobExecution) -> ScriptResult<Change> {
         Ok(Change::Remark)
     }
+}
+
+/// Whether a follower, whose details are fetched, needs another remark.
+fn decide_by_details(env: &RunEnv, person: &Listed, item: ChangeItem) -> ScriptResult<Decision> {
+    let known = Known { details: person.user.as_deref(), is_member: false };
+    decide(env, Change::Remark, item, known)
 }
 
 /// The remark of a follower, whose details are fetched.
@@ -301,20 +327,17 @@ fn present_remark<'a>(env: &RunEnv, person: &'a Listed) -> ScriptResult<&'a str>
 pub(crate) struct Restoring;
 
 impl ChangePlan for Restoring {
-    fn start(&mut self, _job: &JobExecution, _recorded: Option<Change>) -> ScriptResult<()> {
-        Ok(())
+    fn start(&mut self, job: &JobExecution, _recorded: Option<Change>) -> ScriptResult<()> {
+        take_lock(&job.env, Change::Remark.lock())
     }
 
     fn decide(&mut self, env: &RunEnv, person: &Listed) -> ScriptResult<Decision> {
         let Some(past) = &person.remark_change else { return Ok(Decision::Skip) };
-        let present = present_remark(env, person)?;
-        Ok(if present == past.old {
-            Decision::NoOp
-        } else if present == past.new {
-            let (openid, old) = (person.openid.clone(), past.old.clone());
-            Decision::Apply(ChangeItem::Remark { openid, new: old, old: past.new.clone() })
-        } else {
-            Decision::Skip
+        let (openid, new, old) = (person.openid.clone(), past.old.clone(), past.new.clone());
+        Ok(match decide_by_details(env, person, ChangeItem::Remark { openid, new, old })? {
+            // It was changed again since.
+            Decision::Apply(_) if present_remark(env, person)? != past.new => Decision::Skip,
+            decision => decision,
         })
     }
 
@@ -341,25 +364,23 @@ impl Blocking {
 impl ChangePlan for Blocking {
     fn start(&mut self, job: &JobExecution, _recorded: Option<Change>) -> ScriptResult<()> {
         job.env.block_on(job.env.blacklist.invalidate());
-        job.env.lock(&Lock::Blacklist)
+        take_lock(&job.env, self.membership.of_blacklist().lock())
     }
 
     fn observe(&mut self, job: &JobExecution, people: &[Listed]) -> ScriptResult<()> {
         if self.is_from_blacklist {
             return Ok(());
         }
-        self.members.observe(job, &Source::Blacklisted, people)
+        self.members.observe(job, self.membership.of_blacklist(), people)
     }
 
-    fn decide(&mut self, _env: &RunEnv, person: &Listed) -> ScriptResult<Decision> {
+    fn decide(&mut self, env: &RunEnv, person: &Listed) -> ScriptResult<Decision> {
         let is_member = self.is_from_blacklist || self.members.contains(person);
-        Ok(self.membership.decide(person, is_member))
+        let item = ChangeItem::Openid(person.openid.clone());
+        decide(env, self.membership.of_blacklist(), item, Known { details: None, is_member })
     }
 
     fn prepare(&mut self, _job: &JobExecution) -> ScriptResult<Change> {
-        Ok(match self.membership {
-            Membership::Add => Change::Block,
-            Membership::Remove => Change::Unblock,
-        })
+        Ok(self.membership.of_blacklist())
     }
 }

@@ -10,8 +10,8 @@ use super::{
 use crate::{
     bulk::{
         BatchProgress, BatchedCalls, Change, Checkpoint, Counters, Details, Job, JournalError, Listed,
-        NeededField, OperationReport, PageCursor, Paging, ReadError, Reader, ReaderConfig, RecordedEffect,
-        RecordedJson, RunState, Source, Step, StepRow,
+        OperationReport, PageCursor, Paging, ReadError, Reader, ReaderConfig, RecordedEffect, RecordedJson,
+        RunState, Source, Step, StepRow,
     },
     client::Client,
     script::host::{
@@ -118,12 +118,13 @@ impl JobExecution {
             }
             None => (audience.source()?, audience.max_listed(), Arc::clone(&job.counts), 0),
         };
+        let changes = BatchedCalls::from_kind(op.kind);
         let cost = JobCost {
             source: source.clone(),
             limit,
             max_matches: audience.max_matches(),
             details,
-            changes: BatchedCalls::from_kind(op.kind),
+            changes,
             is_filtered: audience.is_filtered(),
             people: 0,
             is_exact: false,
@@ -136,7 +137,7 @@ impl JobExecution {
         }
         let from = if is_drawn { PageCursor::default() } else { checkpoint.cursor.clone() };
         let in_flight = env.calls.in_flight;
-        let needed = NeededField::from_kind(op.kind);
+        let needed = changes.and_then(|calls| calls.shown_by);
         let listing =
             ReaderConfig { client: client.clone(), in_flight, source, details, needed, limit, counts, from };
         let reader = env.block_on(async { Reader::open(listing) });

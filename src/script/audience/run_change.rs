@@ -83,7 +83,7 @@ fn push_changes(
                         }
                     }
                     if let Some(writer) = writer {
-                        writer.push(item);
+                        writer.push(item, person.user.as_deref());
                     }
                 }
                 Decision::NoOp => Counters::add(&job.report.job.counts.already, 1),

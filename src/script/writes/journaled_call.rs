@@ -14,8 +14,8 @@ use crate::{
     bulk::{
         Asked, CallAction, ChangeItem, ChangedFollowers, EnsuredTag, IncompleteCall, JournalError, Lock,
         ObserveError, PreState, RecordedEffect, RecordedJson, RecordedPreState, Resolution, Step,
-        StepIdentity, StepRow, Target, UnreachedAction, Unresolved, WriteCall, ensure_tag, hit, read_items,
-        unreached_action,
+        StepIdentity, StepRow, Target, UnreachedAction, Unresolved, WriteCall, before_creation, ensure_tag,
+        hit, read_items, unreached_action,
     },
     script::host::{
         env::RunEnv,
@@ -80,7 +80,7 @@ pub(crate) enum TagOrigin {
 /// Creates a tag that did not exist when the caller looked it up.
 pub(crate) fn create_tag(env: &RunEnv, name: &str) -> ScriptResult<CreatedTag> {
     let call = tag::Create { name: name.to_owned() };
-    let known = PreState::new(RecordedEffect::CreateTag { id: None, name: name.to_owned() });
+    let known = before_creation(name);
     let is_sent = Cell::new(false);
     let outcome = call_observed(env, &call, &json!({"name": name}), Some(known), &accepts::<Tag>, &|| {
         is_sent.set(true);
