@@ -28,7 +28,4 @@ pub use source::origin::{ImportSource, Origin, Source};
 pub use source::parameters::{Kind, Parameter};
 pub use source::parse::{declared_functions, is_incomplete, is_pure_expression, is_script};
 pub use source::program::Program;
-pub use writes::{
-    retry_script::retry_script,
-    undo_script::{UndoMode, undo_script},
-};
+pub use writes::{retry_script::retry_script, undo_script::undo_script};

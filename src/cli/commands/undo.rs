@@ -15,7 +15,7 @@ use crate::{
     },
     host::Host,
     run::record::{self, RunOptions},
-    script::{Origin, Source, UndoMode, undo_script},
+    script::{Origin, Source, undo_script},
     store::RunState,
 };
 use std::{collections::BTreeMap, sync::Arc};
@@ -36,8 +36,7 @@ pub(crate) fn execute(host: &Host, arguments: &UndoArguments) -> anyhow::Result<
     for lasting in &plan.irreversible {
         host.err.line(&format!("can't be undone: {lasting}"));
     }
-    let mode = if arguments.dry_run { UndoMode::DryRun } else { UndoMode::Undo };
-    let script = undo_script(&plan, mode);
+    let script = undo_script(&plan);
     if script.is_empty() {
         host.out.line(&format!("run {} has changed nothing that can be undone", run.id));
         return Ok(exit::DONE);

@@ -17,7 +17,7 @@ use crate::{
     },
     run::LineMode,
     sandbox::{DEFAULT_APPID, DEFAULT_SECRET},
-    script::{MAX_SCRIPT_BYTES, Origin, Program, Rendered, Source, UndoMode, check, docs, more, undo_script},
+    script::{MAX_SCRIPT_BYTES, Origin, Program, Rendered, Source, check, docs, more, undo_script},
 };
 use std::{
     fs,
@@ -303,7 +303,7 @@ fn save(repl: &ReplSession, rest: &str) -> anyhow::Result<()> {
 fn undo(repl: &mut ReplSession, editor: Option<&mut LineEditor>) -> anyhow::Result<()> {
     let change = repl.session.last_change(repl.runtime)?;
     if let Some((run, plan)) = change {
-        let script = undo_script(&plan, UndoMode::Undo);
+        let script = undo_script(&plan);
         if repl.session.is_dry() {
             return fail("the line has changed the account, and the session is dry", ":dry off, then :undo");
         }

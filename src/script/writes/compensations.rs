@@ -1,7 +1,10 @@
 //! Compensations: the functions that undo scripts call beside terminal operations. Each is one step of the journal and
 //! reads the account itself, so that an interrupted undo reaches the same steps again, whatever it has done already.
 
-use super::recorded_call::{CallOutcome, PriorCall, ReachedCall, reach, record};
+use super::{
+    dry_run,
+    recorded_call::{CallOutcome, PriorCall, ReachedCall, reach, record},
+};
 use crate::{
     api::{
         Resend,
@@ -10,9 +13,9 @@ use crate::{
             TAG_NAME_TOO_LONG, TOO_MANY_FOLLOWERS_OF_TAG, TOO_MANY_TAGS, TOO_MANY_TAGS_OF_FOLLOWER,
             UNSUBSCRIBED, USER_LIMITED,
         },
-        tag::{Delete, Members, Tag, Update},
+        tag::{Delete, Update},
     },
-    bulk::{JournalError, Lock, RecordedEffect, Step, StepIdentity, Target, hit},
+    bulk::{Effect, JournalError, RecordedEffect, Step, StepIdentity, Target, hit},
     script::host::{
         env::RunEnv,
         error::{ScriptError, ScriptResult},
@@ -67,17 +70,55 @@ fn run_step_once(
     outcome.map(drop)
 }
 
-/// Makes one call that changes a tag. Its effect is recorded before, so that the undo can itself be undone.
-fn change(
+/// What becomes of a compensation, once the account has been looked at.
+enum Verdict {
+    /// Its call is made; a dry run says this instead.
+    Due { preview: String },
+    /// There is nothing left to undo, or nothing that may be undone.
+    NotDue,
+}
+
+/// Makes the one call of a compensation, if the account shows that it is due. `find` gives the call, and `judge` decides by
+/// the effect that it would have. Lock, effect and rules are those that the call's endpoint declares: a dry run rehearses it
+/// like any other call, and the recorded effect lets the undo itself be undone.
+fn compensate<E: Effect>(
     env: &RunEnv,
-    step: &Step,
-    effect: &RecordedEffect,
-    call: impl FnOnce() -> ScriptResult<()>,
+    identity: &StepIdentity,
+    find: impl FnOnce() -> ScriptResult<Option<E>>,
+    judge: impl FnOnce(&RecordedEffect) -> ScriptResult<Verdict>,
 ) -> ScriptResult<()> {
+    let observed = |call: &E| env.observe(Effect::observe(call, &env.observer()?)).map(|state| state.effect);
+    if let Some(dry_run) = &env.policy.dry {
+        let Some(call) = find()? else { return Ok(()) };
+        return match observed(&call)?.map(|effect| judge(&effect)).transpose()? {
+            Some(Verdict::Due { preview }) => {
+                dry_run::rehearse(env, dry_run, &call)?;
+                env.io.output.print(&preview);
+                Ok(())
+            }
+            Some(Verdict::NotDue) | None => Ok(()),
+        };
+    }
+    run_step_once(env, identity, |step| {
+        let Some(call) = find()? else { return Ok(()) };
+        if let Some(lock) = Effect::lock(&call) {
+            env.lock(&lock)?;
+        }
+        let Some(effect) = observed(&call)? else { return Ok(()) };
+        match judge(&effect)? {
+            Verdict::Due { .. } => send(env, step, &effect, &call),
+            Verdict::NotDue => Ok(()),
+        }
+    })
+}
+
+/// Sends the call of a compensation, once its effect is recorded.
+fn send<E: Effect>(env: &RunEnv, step: &Step, effect: &RecordedEffect, call: &E) -> ScriptResult<()> {
+    let client = env.client()?;
     let written = env.block_on(async { step.change(effect).await?.wait().await });
     written.map_err(|error| env.journal_error(&error))?;
     hit("call-intent");
-    let called = call();
+    let called = env.call(client.call(call)).map(drop);
     hit("call-made");
     // A refused call had no effect.
     let is_refused = |error: &EvalAltResult| ScriptError::find_in(error).is_some_and(|error| !error.in_doubt);
@@ -88,27 +129,17 @@ fn change(
 }
 
 fn restore_tag_name(env: &RunEnv, id: i64, from: &str, to: &str) -> ScriptResult<()> {
-    let is_so = |tags: &[Tag]| tags.iter().any(|tag| tag.id == id && tag.name == to);
-    if env.policy.dry.is_some() {
-        if is_so(&env.tags()?) {
-            env.io.output.print(&format!("the tag `{to}` would be called `{from}` again"));
-        }
-        return Ok(());
-    }
     let durable_text = format!("restore_tag_name({id}, {from:?}, {to:?})");
     let label = format!("{RESTORE_TAG_NAME}({id}, {}, {})", json!(from), json!(to));
     let identity = StepIdentity::new(StepKind::Call(EffectKind::RestoreTagName), &durable_text, label);
-    run_step_once(env, &identity.on(Some(Target::TagId(id))), |step| {
-        env.lock(&Lock::Tag(id))?;
-        if !is_so(&env.tags()?) {
-            return Ok(());
+    let call = || Ok(Some(Update { id, name: from.to_owned() }));
+    let has_name_of_run = |effect: &RecordedEffect| match effect {
+        RecordedEffect::RenameTag { from: present, .. } if present == to => {
+            Ok(Verdict::Due { preview: format!("the tag `{to}` would be called `{from}` again") })
         }
-        let effect = RecordedEffect::RenameTag { id, from: to.to_owned(), to: from.to_owned() };
-        change(env, step, &effect, || {
-            let client = env.client()?;
-            env.call(client.call(&Update { id, name: from.to_owned() })).map(drop)
-        })
-    })
+        _ => Ok(Verdict::NotDue),
+    };
+    compensate(env, &identity.on(Some(Target::TagId(id))), call, has_name_of_run)
 }
 
 /// A tag that is to be deleted, as a script names it.
@@ -127,17 +158,14 @@ impl<'a> UnwantedTag<'a> {
         if id == 0 { Self::NamedWithZero(name) } else { Self::Known { id, name } }
     }
 
-    const fn name(self) -> &'a str {
-        match self {
-            Self::Known { name, .. } | Self::Named(name) | Self::NamedWithZero(name) => name,
-        }
-    }
-
-    fn is(self, tag: &Tag) -> bool {
-        match self {
-            Self::Known { id, .. } => tag.id == id,
-            Self::Named(name) | Self::NamedWithZero(name) => tag.name == name,
-        }
+    /// The tag's id; `None` where no tag has the name.
+    fn find(self, env: &RunEnv) -> ScriptResult<Option<i64>> {
+        Ok(match self {
+            Self::Known { id, .. } => Some(id),
+            Self::Named(name) | Self::NamedWithZero(name) => {
+                env.tags()?.into_iter().find(|tag| tag.name == name).map(|tag| tag.id)
+            }
+        })
     }
 
     fn identity(self) -> StepIdentity {
@@ -164,23 +192,18 @@ impl<'a> UnwantedTag<'a> {
 }
 
 fn delete_tag_if_empty(env: &RunEnv, unwanted: UnwantedTag<'_>) -> ScriptResult<()> {
-    let name = unwanted.name();
-    if env.policy.dry.is_some() {
-        env.io.output.print(&format!("the tag `{name}` would be deleted unless a follower has it by then"));
-        return Ok(());
-    }
-    run_step_once(env, &unwanted.identity(), |step| {
-        let Some(tag) = env.tags()?.into_iter().find(|tag| unwanted.is(tag)) else { return Ok(()) };
-        env.lock(&Lock::Tag(tag.id))?;
-        let client = env.client()?;
-        let members = env.call(client.call(&Members { tagid: tag.id, next_openid: None }))?;
-        if members.count > 0 {
-            env.io.output.print(&format!("the tag `{}` stays: there are followers who have it", tag.name));
-            return Ok(());
+    let call = || Ok(unwanted.find(env)?.map(|id| Delete { id }));
+    let has_no_follower = |effect: &RecordedEffect| {
+        let RecordedEffect::DeleteTag { id, name } = effect else { return Ok(Verdict::NotDue) };
+        if env.observe(env.observer()?.count_members(*id))? > 0 {
+            let stays = if env.policy.dry.is_some() { "would stay" } else { "stays" };
+            env.io.output.print(&format!("the tag `{name}` {stays}: there are followers who have it"));
+            return Ok(Verdict::NotDue);
         }
-        let effect = RecordedEffect::DeleteTag { id: tag.id, name: tag.name.clone() };
-        change(env, step, &effect, || env.call(client.call(&Delete { id: tag.id })).map(drop))
-    })
+        let preview = format!("the tag `{name}` would be deleted unless a follower has it by then");
+        Ok(Verdict::Due { preview })
+    };
+    compensate(env, &unwanted.identity(), call, has_no_follower)
 }
 
 /// Reports that a step of the undo is skipped, if the platform refused it permanently; any other error ends the run.

@@ -21,14 +21,17 @@ pub(crate) fn rehearse(env: &RunEnv, dry_run: &DryRun, call: &dyn WriteCall) -> 
     Ok(answer)
 }
 
+/// A refusal as it is reported when the platform has refused the call.
 fn refused(spec: &Spec, violation: Violation) -> ScriptError {
     let code = violation.errcode();
     let errmsg = errcode::text(code).to_owned();
+    let meaning = errcode::meaning(code).map(|meaning| format!(" ({})", meaning.zh)).unwrap_or_default();
+    let message = format!("{} would be refused: {code} {errmsg}{meaning}", spec.name);
     let hint = "this is a dry run: the platform was not asked, but would answer so";
     ScriptError {
         errcode: Some(code),
-        errmsg: errmsg.clone(),
+        errmsg,
         endpoint: spec.name.to_owned(),
-        ..ScriptError::usage(format!("{}: {code} {errmsg}", spec.name), hint)
+        ..ScriptError::usage(message, hint)
     }
 }

@@ -8,24 +8,14 @@ use crate::{
 };
 use serde_json::{Value, json};
 
-/// What an undo script is made for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum UndoMode {
-    /// It undoes the run.
-    Undo,
-    /// It shows what would be undone.
-    DryRun,
-}
-
-/// The script of a plan; empty when there is nothing to undo. In a dry run no tag
-/// becomes empty, so the script only prints what would happen to it.
+/// The script of a plan; empty when there is nothing to undo. A dry run of the undo runs the same one.
 #[must_use]
-pub fn undo_script(plan: &UndoPlan, mode: UndoMode) -> String {
+pub fn undo_script(plan: &UndoPlan) -> String {
     let mut script = String::new();
     for step in &plan.steps {
         script.push_str(&format!("// step {}: {}\n", step.step, step.label.replace('\n', " ")));
         for action in &step.actions {
-            let line = statement(&plan.run, &step.step, action, mode);
+            let line = statement(&plan.run, &step.step, action);
             // A permanent refusal of one statement must not stop the others.
             script.push_str(&format!(
                 "try {{ {line}; }} catch (e) {{ skip_undo_step({}, e); }}\n",
@@ -36,7 +26,7 @@ pub fn undo_script(plan: &UndoPlan, mode: UndoMode) -> String {
     script
 }
 
-fn statement(run: &str, step: &str, action: &UndoAction, mode: UndoMode) -> String {
+fn statement(run: &str, step: &str, action: &UndoAction) -> String {
     match action {
         UndoAction::ChangeBack { change, back, recreate } => {
             let changed =
@@ -56,12 +46,6 @@ fn statement(run: &str, step: &str, action: &UndoAction, mode: UndoMode) -> Stri
         UndoAction::RecreateTag { name } => format!("{}({})", tag::Create::SPEC.name, json!(name)),
         UndoAction::RestoreTagName { id, from, to } => {
             format!("{RESTORE_TAG_NAME}({id}, {}, {})", json!(from), json!(to))
-        }
-        UndoAction::DeleteTagIfEmpty { name, .. } if mode == UndoMode::DryRun => {
-            format!(
-                "print({})",
-                json!(format!("the tag `{name}` is deleted unless a follower has it by then"))
-            )
         }
         UndoAction::DeleteTagIfEmpty { id: Some(id), name } => {
             format!("{DELETE_TAG_IF_EMPTY}({id}, {})", json!(name))
@@ -110,10 +94,6 @@ mod tests {
                     .map(|line| format!("try {{ {line}; }} catch (e) {{ skip_undo_step(\"3\", e); }}\n")),
             )
             .collect();
-        assert_eq!(undo_script(&plan, UndoMode::Undo), expected);
-        assert!(
-            undo_script(&plan, UndoMode::DryRun)
-                .contains("print(\"the tag `甲` is deleted unless a follower has it by then\")")
-        );
+        assert_eq!(undo_script(&plan), expected);
     }
 }

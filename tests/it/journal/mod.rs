@@ -6,4 +6,5 @@ mod fingerprints;
 pub(crate) mod resume;
 mod resume_divergence;
 pub(crate) mod undo;
+mod undo_dry_run;
 mod undo_in_doubt;

@@ -128,7 +128,7 @@ fn undo_lists_irreversible_steps_and_asks_first() {
     let expected = format!("changed_by(\"{run}\", \"3\", \"attach ");
     assert!(shown.err.contains(&expected), "{}", shown.err);
     assert!(shown.err.contains("// step 3: followers().take(10).tag(\"会员\")\n"), "{}", shown.err);
-    assert_eq!(shown.out, "the tag `会员` is deleted unless a follower has it by then\n");
+    assert_eq!(shown.out, "the tag `会员` would be deleted unless a follower has it by then\n");
     assert!(shown.err.contains("dry run: nothing was changed"), "{}", shown.err);
     let after = account_state(&account);
     assert_eq!(after["tags"], json!(["会员", "星标组", "直接", "老客户"]));
