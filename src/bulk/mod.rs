@@ -42,6 +42,7 @@ pub use listing::membership::{MemberSet, MembershipError};
 pub use listing::reader::{Batch, Details, ReadError, Reader, ReaderConfig};
 pub use model::batch::{ChangeItem, InDoubtItems, RemarkChange, Unresolved, read_changed, read_items};
 pub use model::change::Change;
+pub use model::change_text::NotAChange;
 pub use model::counts::{Counters, CountsSnapshot};
 pub use model::cursor::{Cursor, PageCursor, Paging};
 pub use model::effect::RecordedEffect;

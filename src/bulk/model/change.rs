@@ -2,11 +2,11 @@
 
 use crate::store::{EffectKey, RecordedKind};
 use serde::{Deserialize, Serialize};
-use std::{fmt, str::FromStr};
+use std::fmt;
 
-/// A change to followers. Undo scripts name it by its text: `attach 100`.
+/// A change to followers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "change", content = "tag", rename_all = "snake_case")]
+#[serde(tag = "change", content = "tag", rename_all = "snake_case", deny_unknown_fields)]
 pub enum Change {
     /// Put this tag on.
     Attach(i64),
@@ -20,6 +20,7 @@ pub enum Change {
     Remark,
 }
 
+/// As people read it. What is stored is written by serde, and in an undo script by [`Change::script_text`].
 impl fmt::Display for Change {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -28,22 +29,6 @@ impl fmt::Display for Change {
             Self::Block => f.write_str("block"),
             Self::Unblock => f.write_str("unblock"),
             Self::Remark => f.write_str("remark"),
-        }
-    }
-}
-
-impl FromStr for Change {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let (word, id) = text.split_once(' ').unwrap_or((text, ""));
-        match (word, id.parse()) {
-            ("attach", Ok(id)) => Ok(Self::Attach(id)),
-            ("detach", Ok(id)) => Ok(Self::Detach(id)),
-            ("block", Err(_)) => Ok(Self::Block),
-            ("unblock", Err(_)) => Ok(Self::Unblock),
-            ("remark", Err(_)) => Ok(Self::Remark),
-            _ => Err(format!("`{text}` is not a change")),
         }
     }
 }
@@ -89,6 +74,39 @@ impl Change {
             Self::Block => Some(Self::Unblock),
             Self::Unblock => Some(Self::Block),
             Self::Remark => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn change_has_the_json_of_recorded_effects() {
+        for (change, json) in [
+            (Change::Attach(100), r#"{"change":"attach","tag":100}"#),
+            (Change::Detach(-1), r#"{"change":"detach","tag":-1}"#),
+            (Change::Block, r#"{"change":"block"}"#),
+            (Change::Unblock, r#"{"change":"unblock"}"#),
+            (Change::Remark, r#"{"change":"remark"}"#),
+        ] {
+            assert_eq!(serde_json::to_string(&change).ok().as_deref(), Some(json));
+            assert_eq!(serde_json::from_str(json).ok(), Some(change));
+        }
+    }
+
+    #[test]
+    fn json_that_would_not_be_written_is_no_change() {
+        for json in [
+            r#"{"change":"block","tag":100}"#,
+            r#"{"change":"block","of":1}"#,
+            r#"{"change":"attach"}"#,
+            r#"{"change":"attach","tag":"100"}"#,
+            r#"{"change":"attach","tag":100.0}"#,
+            r#""block""#,
+        ] {
+            assert!(serde_json::from_str::<Change>(json).is_err(), "{json}");
         }
     }
 }

@@ -2,6 +2,7 @@
 
 pub(crate) mod batch;
 pub(crate) mod change;
+pub(crate) mod change_text;
 pub(crate) mod counts;
 pub(crate) mod cursor;
 pub(crate) mod effect;

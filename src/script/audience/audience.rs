@@ -14,7 +14,7 @@ use crate::{
         tag::{self, Tag, rules::MAX_NAME_BYTES},
     },
     base::{self, closest_match},
-    bulk::{ChangedByStep, Listed, Paging, Source, distinct},
+    bulk::{Change, ChangedByStep, Listed, Paging, Source, distinct},
     script::{
         check::comparisons::never_true,
         host::{
@@ -269,7 +269,7 @@ impl Audience {
                     let hint = "runs are recorded only where a store is configured";
                     return Err(ScriptError::usage("no runs are recorded here", hint).raise());
                 };
-                let change = change.parse().map_err(|error: String| {
+                let change = Change::from_script_text(change).map_err(|error| {
                     ScriptError::usage(format!("changed_by: {error}"), "for example `attach 100` or `block`")
                         .raise()
                 })?;

@@ -30,7 +30,7 @@ fn statement(run: &str, step: &str, action: &UndoAction) -> String {
     match action {
         UndoAction::ChangeBack { change, back, recreate } => {
             let changed =
-                format!("changed_by({}, {}, {})", json!(run), json!(step), json!(change.to_string()));
+                format!("changed_by({}, {}, {})", json!(run), json!(step), json!(change.script_text()));
             let back = match back {
                 Change::Attach(id) => {
                     let tag: Value = recreate.as_ref().map_or_else(|| json!(id), |name| json!(name));
