@@ -25,7 +25,7 @@ pub use effect::observer::{ObserveError, Observer};
 pub(crate) use effect::tag::{before_creation, warn_of_twin};
 pub use effect::undeclared::Undeclared;
 pub use effect::write_call::WriteCall;
-pub use journal::checkpoint::Checkpoint;
+pub use journal::checkpoint::{Checkpoint, DrawnSample};
 pub use journal::error::JournalError;
 #[cfg(debug_assertions)]
 pub use journal::fail_point::arm;
@@ -51,7 +51,7 @@ pub use model::failure::Failure;
 pub use model::job::Job;
 pub use model::person::Listed;
 pub use model::source::{ChangedByStep, Source, distinct};
-pub use model::target::Target;
+pub use model::target::{Target, TargetColumns};
 pub use report::progress::ProgressBoard;
 pub use report::quota_estimate::{CallDemand, CostError, JobShape, OnShortage, QuotaShortage, estimate};
 pub use report::report::{CallSlot, CallTimes, CountRow, OperationGroup, OperationReport, RunReport, Totals};

@@ -9,7 +9,7 @@ use crate::{
     },
     store::{JsonColumn, StepRow, StoreError},
 };
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::Value;
 
 /// How far a job is: every follower up to here is decided.
@@ -32,10 +32,32 @@ pub struct Checkpoint {
     pub next_batch: i64,
     /// The openids that an earlier attempt has put into a batch and that have not been listed again.
     pub already_batched: Vec<String>,
-    /// The openids that a sample has drawn, and the first stage after it: from then on they are the listing.
-    pub sampled: Option<(usize, Vec<String>)>,
+    /// What a sample has drawn: from then on it is the listing.
+    pub sampled: Option<DrawnSample>,
     /// What the terminal operation has added up.
     pub accumulator: Value,
+}
+
+/// The followers that a sample has drawn. It is stored as an array: the stage, and the openids.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DrawnSample {
+    /// The index of the first stage after the sample.
+    pub next_stage: usize,
+    /// Their openids, in the order of the listing.
+    pub openids: Vec<String>,
+}
+
+impl Serialize for DrawnSample {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        (self.next_stage, &self.openids).serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for DrawnSample {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let (next_stage, openids) = Deserialize::deserialize(deserializer)?;
+        Ok(Self { next_stage, openids })
+    }
 }
 
 impl Checkpoint {
@@ -96,6 +118,14 @@ mod tests {
         let written = serde_json::to_string(&checkpoint.cursor).map_err(|error| error.to_string())?;
         assert_eq!(serde_json::from_str(&written).ok(), Some(checkpoint.cursor.clone()), "{written}");
         Ok(checkpoint.cursor.cursor)
+    }
+
+    #[test]
+    fn drawn_sample_is_stored_as_an_array() {
+        let drawn = DrawnSample { next_stage: 2, openids: vec!["oA".to_owned(), "oB".to_owned()] };
+        let json = r#"[2,["oA","oB"]]"#;
+        assert_eq!(serde_json::to_string(&drawn).ok().as_deref(), Some(json));
+        assert_eq!(serde_json::from_str(json).ok(), Some(drawn));
     }
 
     #[test]

@@ -250,15 +250,15 @@ impl Journal {
             (_, None) | (ReplayAction::Start, Some(_)) => {
                 let seq = inner.next_seq.fetch_add(1, Ordering::SeqCst);
                 let written = step.write(|run, at| {
-                    let (target, target_id) = Target::columns(identity.target.as_ref());
+                    let target = Target::columns(identity.target.as_ref());
                     let new = NewStep {
                         step: at,
                         seq,
                         kind: identity.kind,
                         fingerprint: &identity.fingerprint,
                         label: &identity.label,
-                        target,
-                        target_id,
+                        target: target.name,
+                        target_id: target.tag_id,
                     };
                     JournalWrite::begun(run, &new)
                 });

@@ -63,7 +63,27 @@ pub struct RemarkChange {
 #[serde(tag = "type", content = "items", rename_all = "snake_case")]
 enum ItemList {
     Openids(Vec<String>),
-    Remarks(Vec<(String, String, String)>),
+    Remarks(Vec<StoredRemark<String>>),
+}
+
+/// An item that changes a remark. The journal holds it as an array: openid, new, old.
+struct StoredRemark<T> {
+    openid: T,
+    new: T,
+    old: T,
+}
+
+impl<T: Serialize> Serialize for StoredRemark<T> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        (&self.openid, &self.new, &self.old).serialize(serializer)
+    }
+}
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for StoredRemark<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let (openid, new, old) = Deserialize::deserialize(deserializer)?;
+        Ok(Self { openid, new, old })
+    }
 }
 
 /// The same, borrowed.
@@ -88,14 +108,16 @@ fn remarks<S: Serializer>(items: &&[ChangeItem], serializer: S) -> Result<S::Ok,
         return Err(S::Error::custom("a batch has items of two kinds"));
     }
     serializer.collect_seq(items.iter().filter_map(|item| match item {
-        ChangeItem::Remark { openid, new, old } => Some((openid, new, old)),
+        ChangeItem::Remark { openid, new, old } => Some(StoredRemark { openid, new, old }),
         ChangeItem::Openid(_) => None,
     }))
 }
 
 /// `#[serde(with = "item_list")]`: a list of items that says which kind they are.
 pub(crate) mod item_list {
-    use super::{ChangeItem, Deserialize, Deserializer, ItemList, ItemListRef, Serialize, Serializer};
+    use super::{
+        ChangeItem, Deserialize, Deserializer, ItemList, ItemListRef, Serialize, Serializer, StoredRemark,
+    };
 
     pub(crate) fn serialize<S: Serializer>(items: &[ChangeItem], serializer: S) -> Result<S::Ok, S::Error> {
         match items.first() {
@@ -112,7 +134,7 @@ pub(crate) mod item_list {
             ItemList::Openids(openids) => openids.into_iter().map(ChangeItem::Openid).collect(),
             ItemList::Remarks(remarks) => remarks
                 .into_iter()
-                .map(|(openid, new, old)| ChangeItem::Remark { openid, new, old })
+                .map(|StoredRemark { openid, new, old }| ChangeItem::Remark { openid, new, old })
                 .collect(),
         })
     }

@@ -12,6 +12,15 @@ pub enum Target {
     Name(String),
 }
 
+/// A target as the columns of a step hold it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TargetColumns<'a> {
+    /// Its name; empty where it has none.
+    pub name: &'a str,
+    /// The id of a tag that the script gave by its id; else 0.
+    pub tag_id: i64,
+}
+
 impl Target {
     /// The target that the columns of a step hold: a name, or the id of a tag; empty and 0 stand for none.
     #[must_use]
@@ -25,11 +34,11 @@ impl Target {
 
     /// What the columns of a step hold.
     #[must_use]
-    pub fn columns(target: Option<&Self>) -> (&str, i64) {
+    pub fn columns(target: Option<&Self>) -> TargetColumns<'_> {
         match target {
-            None => ("", 0),
-            Some(Self::Name(name)) => (name, 0),
-            Some(Self::TagId(id)) => ("", *id),
+            None => TargetColumns { name: "", tag_id: 0 },
+            Some(Self::Name(name)) => TargetColumns { name, tag_id: 0 },
+            Some(Self::TagId(id)) => TargetColumns { name: "", tag_id: *id },
         }
     }
 

@@ -3,15 +3,15 @@
 use super::{
     job_report::JobReport,
     quota_check::{FOLLOWERS, JobCost, Writers, check_quota, preflight},
-    stages::{Filtering, Pipeline, StageResult},
+    stages::{Filtering, Pipeline, SampledFollowers, StageResult},
     step_scope::StepScope,
     terminal_op::{Completed, Failed, TerminalOp},
 };
 use crate::{
     bulk::{
-        BatchProgress, BatchedCalls, Change, Checkpoint, Counters, Details, Job, JournalError, Listed,
-        OperationReport, PageCursor, Paging, ReadError, Reader, ReaderConfig, RecordedEffect, RecordedJson,
-        RunState, Source, Step, StepRow,
+        BatchProgress, BatchedCalls, Change, Checkpoint, Counters, Details, DrawnSample, Job, JournalError,
+        Listed, OperationReport, PageCursor, Paging, ReadError, Reader, ReaderConfig, RecordedEffect,
+        RecordedJson, RunState, Source, Step, StepRow,
     },
     client::Client,
     script::host::{
@@ -111,10 +111,10 @@ impl JobExecution {
         let is_drawn = checkpoint.sampled.is_some();
         let (source, limit, counts, from_stage) = match &checkpoint.sampled {
             // From here on the drawn sample is the source. Its followers were counted as listed when they were drawn.
-            Some((from_stage, drawn)) => {
+            Some(drawn) => {
                 Counters::add(&job.counts.listed, checkpoint.cursor.listed);
                 job.counts.missing.store(checkpoint.cursor.missing, Ordering::Relaxed);
-                (Source::openids(drawn.iter().cloned()), None, Arc::default(), *from_stage)
+                (Source::openids(drawn.openids.iter().cloned()), None, Arc::default(), drawn.next_stage)
             }
             None => (audience.source()?, audience.max_listed(), Arc::clone(&job.counts), 0),
         };
@@ -182,7 +182,7 @@ impl JobExecution {
             self.scope.enter_page();
         }
         match self.pipeline.drain_sample() {
-            Some((people, from_stage)) => self.apply_stages(people, from_stage).map(Some),
+            Some(SampledFollowers { people, next_stage }) => self.apply_stages(people, next_stage).map(Some),
             None => Ok(None),
         }
     }
@@ -264,7 +264,7 @@ impl JobExecution {
         cursor: PageCursor,
         batches: &BatchProgress,
         accumulator: Value,
-        drawn: Option<(usize, Vec<String>)>,
+        drawn: Option<DrawnSample>,
     ) -> ScriptResult<()> {
         if !self.scope.step.journal().is_recording() {
             return Ok(());

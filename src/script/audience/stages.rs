@@ -3,7 +3,7 @@
 use super::audience::{Audience, Closure, Stage, to_value};
 use crate::{
     api::{Batched, user},
-    bulk::Listed,
+    bulk::{DrawnSample, Listed},
     script::host::{
         env::RunEnv,
         error::{ScriptError, ScriptResult},
@@ -43,6 +43,13 @@ pub(crate) enum StageResult {
     Buffered,
     /// No further follower can pass.
     Exhausted,
+}
+
+/// Followers that a sample has drawn, to be passed on.
+pub(crate) struct SampledFollowers {
+    pub people: Vec<Listed>,
+    /// The index of the first stage after the sample.
+    pub next_stage: usize,
 }
 
 /// Whether a filter decides about a follower, or an earlier attempt has decided.
@@ -123,8 +130,8 @@ impl Pipeline {
         self.0.iter().any(|stage| matches!(stage, StageState::Sample(sample) if sample.seen > 0))
     }
 
-    /// After the end of the stream, once per sample: the openids it drew, and the index of the stage after it.
-    pub(crate) fn take_sample(&mut self) -> Option<(usize, Vec<String>)> {
+    /// After the end of the stream, once per sample: what it drew.
+    pub(crate) fn take_sample(&mut self) -> Option<DrawnSample> {
         let mut samples = self.0.iter_mut().enumerate().filter_map(|(at, stage)| match stage {
             StageState::Sample(sample) if !sample.held.is_empty() => Some((at, sample)),
             _ => None,
@@ -132,7 +139,8 @@ impl Pipeline {
         let (at, sample) = samples.next().filter(|(_, sample)| !sample.is_taken)?;
         sample.sort();
         sample.is_taken = true;
-        Some((at + 1, sample.held.iter().rev().map(|(_, person)| person.openid.clone()).collect()))
+        let openids = sample.held.iter().rev().map(|(_, person)| person.openid.clone()).collect();
+        Some(DrawnSample { next_stage: at + 1, openids })
     }
 
     /// Passes a follower through the stages from `from` on.
@@ -176,11 +184,12 @@ impl Pipeline {
         self.0.iter().skip(from).any(|stage| matches!(stage, StageState::Take(0)))
     }
 
-    /// After the end of the stream: the next followers that the first non-empty sample drew, in order, and the index of
-    /// the stage after it.
-    pub(crate) fn drain_sample(&mut self) -> Option<(Vec<Listed>, usize)> {
+    /// After the end of the stream: the next followers that the first non-empty sample drew, in order.
+    pub(crate) fn drain_sample(&mut self) -> Option<SampledFollowers> {
         self.0.iter_mut().enumerate().find_map(|(at, stage)| match stage {
-            StageState::Sample(sample) if !sample.held.is_empty() => Some((sample.drain(), at + 1)),
+            StageState::Sample(sample) if !sample.held.is_empty() => {
+                Some(SampledFollowers { people: sample.drain(), next_stage: at + 1 })
+            }
             _ => None,
         })
     }
