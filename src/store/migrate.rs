@@ -141,6 +141,12 @@ impl Store {
         result
     }
 
+    /// A transaction of a migration, which takes as long as the rows need that a store has.
+    async fn migrating_transaction(&self, statements: Vec<Statement>) -> Result<Vec<u64>, StoreError> {
+        let unlimited = self.driver.unlimited_transaction().iter().map(|sql| Statement::new(sql));
+        self.driver.transaction(unlimited.chain(statements).collect()).await
+    }
+
     /// The version of the tables; `None` before there are any.
     async fn version(&self) -> Result<Option<i64>, StoreError> {
         let rows = self.query(Statement::new("SELECT version FROM mpscript_schema WHERE id = 1")).await;

@@ -3,6 +3,11 @@
 //! One trait with two drivers, SQLite for one machine and PostgreSQL for several; each concern is a
 //! file of statements above it, the same SQL for both. Must never know what the platform does: of a step it has the
 //! name of its kind, which is a durable word, and its keys are texts that others choose.
+//!
+//! Each file with methods of [`Store`] has those of one concern: this one opens a store and executes statements, `migrate`
+//! brings the tables up to date, `run`, `journal`, `batch` and `output` are the parts of a recorded run (`run` with its write
+//! locks), `purge` deletes runs, fires and automations with what depends on them, and `audience_size`, `automation`,
+//! `budget`, `clock`, `fire`, `lease`, `ledger`, `seen_day` and `token` are what their names say.
 
 mod audience_size;
 mod automation;
@@ -138,12 +143,6 @@ impl Store {
     /// of rows than it expects is `StoreError::Conflict`.
     pub async fn transaction(&self, statements: Vec<Statement>) -> Result<Vec<u64>, StoreError> {
         self.within(self.driver.transaction(statements)).await
-    }
-
-    /// A transaction of a migration, which takes as long as the rows need that a store has.
-    async fn migrating_transaction(&self, statements: Vec<Statement>) -> Result<Vec<u64>, StoreError> {
-        let unlimited = self.driver.unlimited_transaction().iter().map(|sql| Statement::new(sql));
-        self.driver.transaction(unlimited.chain(statements).collect()).await
     }
 
     /// Bounds an operation by `TIMEOUT`, and refuses it when the store is no longer the one that was opened.
