@@ -2,11 +2,15 @@
 
 use crate::{
     base::{Diagnostic, SourceSpan},
-    script::source::program::Program,
+    script::source::{
+        cases::{self, Cases},
+        program::Program,
+    },
 };
 use rhai::{
     AST, ASTFlags, ASTNode, Expr, FnCallExpr, ImmutableString, Module, Position, ScriptFuncDef, Shared, Stmt,
 };
+use std::cell::OnceCell;
 
 /// One file of a program under check.
 pub(super) struct File<'a> {
@@ -14,9 +18,20 @@ pub(super) struct File<'a> {
     /// `None` for the script itself.
     pub(super) path: Option<&'a str>,
     pub(super) ast: &'a AST,
+    /// The constants of its cases, once they are asked for.
+    cases: OnceCell<Cases>,
 }
 
-impl File<'_> {
+impl<'a> File<'a> {
+    pub(super) const fn new(program: &'a Program, path: Option<&'a str>, ast: &'a AST) -> Self {
+        Self { program, path, ast, cases: OnceCell::new() }
+    }
+
+    /// The constants of the cases of each `switch`, by its position.
+    pub(super) fn cases(&self) -> &Cases {
+        self.cases.get_or_init(|| cases::in_text(self.program.text_of(self.path).unwrap_or_default()))
+    }
+
     pub(super) fn span_at(&self, position: Position) -> Option<SourceSpan> {
         self.program.span_at(self.path, None, position)
     }

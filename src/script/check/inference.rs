@@ -250,7 +250,7 @@ impl<'a> Inference<'a> {
 
     fn switch(&mut self, on: &'a Expr, cases: &'a SwitchCasesCollection, position: Position) -> ValueType {
         let on = self.typed(on);
-        self.observe(Observed::Switch { on, cases, position });
+        self.observe(Observed::Switch { on, position });
         let mut result = ValueType::Undetermined;
         for case in &cases.expressions {
             self.infer(&case.lhs);
@@ -518,11 +518,8 @@ impl<'a> Inference<'a> {
                 return ValueType::Unknown;
             }
             ("type_of", _) => {
-                // The script distinguishes the types of this value by itself.
-                match at {
-                    Some((place, 0)) => self.bindings.set(place, &ValueType::Unknown),
-                    Some((place, depth)) => self.change(place, depth),
-                    None => {}
+                if let Some((place, _)) = at {
+                    self.leave_open(place);
                 }
                 return ValueType::Text;
             }
@@ -614,6 +611,11 @@ impl<'a> Inference<'a> {
         }
     }
 
+    /// Notes that the script tells the types of a variable, or of a part of it, apart by itself with `type_of`.
+    fn leave_open(&mut self, place: &Place) {
+        self.bindings.set(place, &ValueType::Unknown);
+    }
+
     /// Notes that a variable, or a part of it, is changed by a function.
     fn change(&mut self, place: &Place, depth: usize) {
         let changed = match (self.bindings.get(place), depth) {
@@ -686,11 +688,19 @@ impl<'a> Inference<'a> {
         for value in &types {
             self.bindings.escape(value);
         }
-        let place = call.args.first().and_then(|first| self.place(first));
-        match (name, types.as_slice(), place) {
-            // The script tells the kinds of this variable apart by itself.
-            ("type_of", [_], Some(place)) => self.bindings.set(&place, &ValueType::Unknown),
-            (_, [_, given @ ..], Some(place)) => self.mutate(name, &place, 0, given),
+        match (name, call.args.first(), types.as_slice()) {
+            ("type_of", Some(of), [_]) => {
+                // `type_of(m.list[0])` tells the types of a part apart.
+                if let Some(place) = self.place(access(of).0) {
+                    self.leave_open(&place);
+                }
+            }
+            // A part of a variable is given as a copy.
+            (_, Some(first), [_, given @ ..]) => {
+                if let Some(place) = self.place(first) {
+                    self.mutate(name, &place, 0, given);
+                }
+            }
             _ => {}
         }
         match (&call.op_token, types.as_slice()) {

@@ -50,9 +50,8 @@ pub fn warnings(program: &Program) -> Vec<Diagnostic> {
 }
 
 fn files(program: &Program) -> impl Iterator<Item = File<'_>> {
-    let main = File { program, path: None, ast: &program.ast };
-    let imports =
-        program.imports.iter().map(|import| File { program, path: Some(&import.path), ast: &import.ast });
+    let main = File::new(program, None, &program.ast);
+    let imports = program.imports.iter().map(|import| File::new(program, Some(&import.path), &import.ast));
     std::iter::once(main).chain(imports)
 }
 

@@ -1,7 +1,7 @@
 //! What is done with values in a program, as inference tells it to the checks.
 
 use crate::script::host::value_type::ValueType;
-use rhai::{Expr, FnCallExpr, Position, SwitchCasesCollection};
+use rhai::{Expr, FnCallExpr, Position};
 
 /// An expression's value, as far as it is known.
 #[derive(Clone, Default)]
@@ -36,7 +36,7 @@ pub(super) enum Observed<'a> {
     Membership { list: Operand<'a>, wanted: Operand<'a>, position: Position },
     Field { of: &'a ValueType, name: &'a str, used: FieldUse, position: Position },
     Method { of: &'a Typed, call: &'a FnCallExpr, closure: Option<usize>, position: Position },
-    Switch { on: Typed, cases: &'a SwitchCasesCollection, position: Position },
+    Switch { on: Typed, position: Position },
 }
 
 /// Is called with the number of a file and what is done there.

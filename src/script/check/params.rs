@@ -24,7 +24,7 @@ struct Param {
 pub fn names(program: &Program) -> Vec<String> {
     let mut names: Vec<String> = Vec::new();
     for ast in program.asts() {
-        for param in params(&File { program, path: None, ast }) {
+        for param in params(&File::new(program, None, ast)) {
             if !names.contains(&param.name) {
                 names.push(param.name);
             }

@@ -25,8 +25,8 @@ pub(super) fn check(files: &[File]) -> Vec<Vec<Problem>> {
             problems.push(Problem::new(file, never.position, never.message, Some(never.hint)));
         }
         problems.extend(fields::problem(file, known_functions(), &observed));
-        if let Observed::Switch { on, cases, position } = &observed {
-            problems.extend(switches::check(file, on, cases, *position));
+        if let Observed::Switch { on, position } = &observed {
+            problems.extend(switches::check(file, on, *position));
         }
     });
     problems

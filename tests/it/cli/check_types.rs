@@ -65,6 +65,25 @@ fn case_of_another_type_is_found() {
 }
 
 #[test]
+fn same_constant_in_two_switches_is_reported_for_its_own() {
+    let script = "let n = 5; let s = \"甲\";
+        print(switch n { \"乙\" => 1, 5 => 2, _ => 0 });
+        print(switch s { \"乙\" => 1, 5 => 2, _ => 0 });";
+    let message = folder(script).run(&["check", "script.rhai"]).failure(1);
+    let found: Vec<&str> = message
+        .lines()
+        .filter_map(|line| line.strip_prefix("error: ").or_else(|| line.trim().strip_prefix("--> ")))
+        .collect();
+    let expected = [
+        "`n` is an integer, and this case is a string",
+        "script.rhai:2:26",
+        "`s` is a string, and this case is an integer",
+        "script.rhai:3:36",
+    ];
+    assert_eq!(found, expected, "{message}");
+}
+
+#[test]
 fn case_of_the_same_or_an_unknown_type_is_accepted() {
     for script in [
         "for u in followers() { switch u.qr_scene { 98765 | 5 => print(\"甲\"), _ => print(\"乙\") } }",
@@ -150,6 +169,13 @@ fn value_of_several_or_unknown_types_is_accepted() {
         "fn of(s) { followers().filter(|u| u.qr_scene == s || u.qr_scene_str == s).count() } of(5);",
         "fn f(x) { if x.type_of() == \"string\" { x == \"1\" } else { x == 1 } } print(f(1));",
         "let x = 1; if x.type_of() == \"string\" { print(x == \"1\"); }",
+        "let m = #{n: 1}; if type_of(m.n) == \"string\" { print(m.n == \"1\"); }",
+        "let m = #{list: [1]}; if type_of(m.list[0]) == \"string\" { print(m.list[0] == \"1\"); }",
+        "let l = [1]; if type_of(l[0]) == \"string\" { print(l[0] == \"1\"); }",
+        "let l = [1]; print(switch type_of(l[0]) { \"string\" => l[0] == \"1\", _ => l[0] == 1 });",
+        "fn is_one() { type_of(this.n) == \"string\" && this.n == \"1\" } let m = #{n: 1}; print(m.is_one());",
+        "for u in followers() { if type_of(u.remark) == \"i64\" { print(u.remark == 1); } }",
+        "for u in followers() { if u.remark.type_of() == \"i64\" { print(u.remark == 1); } }",
         "fn f(a, b) { a == \"x\" } let g = curry(f, \"x\"); print(g.call(5)); f(1, 2); print(f.curry(\"x\").call(5));",
         "[\"甲\", \"乙\"].for_each(|i| if i > 0 { print(this) });",
         "let l = [1]; l.for_each(|| this = this.to_string()); print(\"1\" in l);",
