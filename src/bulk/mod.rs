@@ -32,6 +32,7 @@ pub use journal::fail_point::arm;
 pub use journal::fail_point::hit;
 pub use journal::journal::{Attempt, CommitAck, HEARTBEAT_TTL, Journal, Replay, Resolution, Step};
 pub use journal::recorded_json::RecordedJson;
+pub use journal::recorded_tag::RecordedTag;
 pub use journal::replay::StepIdentity;
 pub(crate) use journal::replayed_call::{
     Asked, CallAction, IncompleteCall, RecordedPreState, UnreachedAction, unreached_action,

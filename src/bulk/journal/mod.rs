@@ -6,5 +6,6 @@ pub(crate) mod error;
 pub(crate) mod fail_point;
 pub(crate) mod journal;
 pub(crate) mod recorded_json;
+pub(crate) mod recorded_tag;
 pub(crate) mod replay;
 pub(crate) mod replayed_call;

@@ -14,7 +14,7 @@ use crate::{
         tag::{self, Tag, rules::MAX_NAME_BYTES},
     },
     base::{self, closest_match},
-    bulk::{Change, ChangedByStep, Listed, Paging, Source, distinct},
+    bulk::{Change, ChangedByStep, Listed, Paging, RecordedTag, Source, distinct},
     script::{
         check::comparisons::never_true,
         host::{
@@ -157,7 +157,43 @@ impl TagRef {
             Self::Id(id) => tag.id == *id,
             Self::Name(name) => tag.name == *name,
         });
-        found.map(|tag| tag.id).ok_or_else(|| self.unknown(&tags).raise())
+        match (found, self) {
+            (Some(tag), _) => Ok(tag.id),
+            (None, Self::Id(id)) if env.journal.is_resumed() => Err(self.gone(env, *id, &tags)?.raise()),
+            (None, _) => Err(self.unknown(&tags).raise()),
+        }
+    }
+
+    /// The tag of an id is not there in a resumed run, which may have begun with it.
+    fn gone(&self, env: &RunEnv, id: i64, tags: &[Tag]) -> ScriptResult<ScriptError> {
+        let unknown = self.unknown(tags);
+        // These two are no tags, in the first attempt neither.
+        if id < 2 {
+            return Ok(unknown);
+        }
+        let recorded = env.block_on(env.journal.recorded_tag(id));
+        let recorded = recorded.map_err(|error| env.journal_error(&error.into()))?;
+        let run = env.journal.run().unwrap_or("ID");
+        let undo = format!("mpscript undo {run} undoes what the run did");
+        let (message, hint) = match recorded {
+            Some(RecordedTag { name, deleted_by: Some(step) }) => (
+                format!("the tag {id}, `{name}`, was deleted by this run itself, in step {step}"),
+                format!(
+                    "a resumed script goes through all of its lines again: run what is left of it as a script of its own, or {undo}"
+                ),
+            ),
+            known => {
+                let name = known.map(|tag| format!(", `{}`,", tag.name)).unwrap_or_default();
+                (
+                    format!("the tag {id}{name} is not there any more: was it deleted since the run began?"),
+                    format!(
+                        "an id is never given again: start the script anew with a tag that is there ({}()), or {undo}",
+                        tag::List::SPEC.name
+                    ),
+                )
+            }
+        };
+        Ok(ScriptError { errcode: unknown.errcode, ..ScriptError::usage(message, hint) })
     }
 
     fn unknown(&self, tags: &[Tag]) -> ScriptError {

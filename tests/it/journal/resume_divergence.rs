@@ -433,3 +433,23 @@ fn undo_failed_by_fault_can_be_resumed() {
     assert_eq!(resumed.code, Some(0), "{}", resumed.err);
     assert_eq!(sandbox.tagged("会员"), None);
 }
+
+#[test]
+fn tag_that_is_gone_when_a_run_is_resumed_is_named() {
+    let own = "let t = tag::create(\"旧\"); openids([user::list().data.openid[0]]).tag(t);
+               followers().with_tag(t.id).tag(\"新\"); tag::delete(t); followers().each(|u| user::remark(u, \"客\"));";
+    let (_, _, output) = resume_after(own, "call-made:5", "");
+    assert_eq!(output.code, Some(1), "{}", output.err);
+    assert!(
+        output.err.contains("error: the tag 100, `旧`, was deleted by this run itself, in step "),
+        "{}",
+        output.err
+    );
+    assert!(output.err.contains("mpscript undo "), "{}", output.err);
+    let others = "let t = tag::create(\"旧\"); let id = t.id;
+               followers().each(|u| { user::remark(u, \"客\"); }); print(followers().with_tag(id).count());";
+    let (_, _, output) = resume_after(others, "call-made:5", "tag::delete(tag_id(\"旧\"))");
+    assert_eq!(output.code, Some(1), "{}", output.err);
+    assert!(output.err.contains("error: the tag 100, `旧`, is not there any more"), "{}", output.err);
+    assert!(output.err.contains("start the script anew with a tag that is there"), "{}", output.err);
+}
