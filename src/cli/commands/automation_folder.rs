@@ -1,11 +1,14 @@
 //! The automations of a folder with what the store records of them: what the commands about automations share.
 
-use super::served_account::{is_named, live_accounts, shown_account};
+use super::{
+    check::nearest_script,
+    served_account::{is_named, live_accounts, shown_account},
+};
 use crate::{
     base::{EpochMs, closest_match},
     cli::{
         args::{ListArguments, TargetArgs},
-        config::{default_zone, find_account_key, open_required},
+        config::{default_zone, find_account_key, open_existing, open_required},
         failure::usage_error,
         runtime::start_runtime,
     },
@@ -51,7 +54,10 @@ pub(super) struct NextFire<'a> {
 pub(super) fn open_folder(host: &Host, arguments: &ListArguments) -> anyhow::Result<AutomationFolder> {
     let (zone, _) = default_zone(host, arguments.target.config.as_deref())?;
     let runtime = start_runtime()?;
-    let store = open_required(host, &runtime, &arguments.target)?;
+    let store = match open_existing(host, &runtime, &arguments.target)? {
+        Some(store) => store,
+        None => open_required(host, &runtime, &arguments.target)?,
+    };
     let (mut records, mut unreadable) = (Vec::new(), Vec::new());
     for record in runtime.block_on(store.automations())? {
         match record {
@@ -137,8 +143,11 @@ pub(super) fn file_of(
     let message = format!("there is no script {} here{elsewhere}", named.display());
     let hint = match near {
         Some(near) if near == name => format!("mpscript run {name} runs the automation"),
-        Some(near) => format!("did you mean `{near}`?"),
-        None => "mpscript ls lists them".to_owned(),
+        near => match (nearest_script(named, &host.folder), near) {
+            (Some(script), _) => format!("did you mean `{}`?", script.display()),
+            (None, Some(near)) => format!("did you mean `{near}`?"),
+            (None, None) => "mpscript ls lists them".to_owned(),
+        },
     };
     Err(usage_error(message, hint))
 }

@@ -1,7 +1,7 @@
 //! `mpscript check`, and how commands load a script.
 
 use crate::{
-    base::{Diagnostic, EpochMs, plain_line},
+    base::{Diagnostic, EpochMs, closest_match, plain_line},
     cli::{
         args::CheckArguments,
         config::default_zone,
@@ -21,6 +21,7 @@ use crate::{
 use anyhow::Context;
 use std::{
     cmp::Ordering,
+    io,
     path::{Path, PathBuf},
 };
 
@@ -211,5 +212,29 @@ pub(super) fn origin(host: &Host, file: &Path) -> anyhow::Result<Origin> {
 
 /// Compiles a script with its imports.
 pub(super) fn compile(origin: &Origin) -> anyhow::Result<Program> {
-    Ok(Program::load(origin).map_err(|failure| Failure::from_script_failure(&failure))?)
+    let loaded = Program::load(origin).map_err(|mut failure| {
+        if let Some(near) = misspelt_file(origin) {
+            failure.diagnostic.hint = Some(format!("did you mean `{}`?", near.display()));
+        }
+        Failure::from_script_failure(&failure)
+    });
+    Ok(loaded?)
+}
+
+/// The script that was probably meant by the name of a file that is not there.
+fn misspelt_file(origin: &Origin) -> Option<PathBuf> {
+    let Origin::File { named, path } = origin else { return None };
+    let is_absent = path.metadata().is_err_and(|error| error.kind() == io::ErrorKind::NotFound);
+    if is_absent { nearest_script(named, path.parent()?) } else { None }
+}
+
+/// The script in a folder whose name is like that of a file that is not there, as a person would name it. Names are compared
+/// without `.rhai`, which all of them share.
+pub(super) fn nearest_script(named: &Path, folder: &Path) -> Option<PathBuf> {
+    let has_ending = named.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("rhai"));
+    let name = if has_ending { named.file_stem() } else { named.file_name() }?.to_str()?;
+    let files = scripts_in(folder).ok()?;
+    let names: Vec<&str> = files.iter().filter_map(|file| file.file_stem()?.to_str()).collect();
+    let near = closest_match(name, names)?;
+    Some(named.with_file_name(format!("{near}.rhai")))
 }

@@ -3,7 +3,7 @@
 use crate::{
     base::{EpochMs, plain_line},
     bulk::RunReport,
-    cli::{args::TargetArgs, config::open_required, failure::usage_error, runtime::start_runtime},
+    cli::{args::TargetArgs, config::open_existing, failure::usage_error, runtime::start_runtime},
     host::Host,
     run::record::{self, RunOptions},
     script::Source,
@@ -133,17 +133,28 @@ pub(super) fn read_printed(
     with_store(host, target, |runtime, store| Ok(runtime.block_on(store.output(run))?))
 }
 
-/// Works on the store in which runs are recorded, and closes it.
+/// Works on the store in which runs are recorded, and closes it. There must be one.
 pub(super) fn with_store<T>(
     host: &Host,
     target: &TargetArgs,
     work: impl FnOnce(&Runtime, &Store) -> anyhow::Result<T>,
 ) -> anyhow::Result<T> {
+    with_existing_store(host, target, work)?.ok_or_else(|| {
+        usage_error("no run is recorded yet: there is no store", "`mpscript run FILE` makes one")
+    })
+}
+
+/// The same; `None` if there is no store yet.
+pub(super) fn with_existing_store<T>(
+    host: &Host,
+    target: &TargetArgs,
+    work: impl FnOnce(&Runtime, &Store) -> anyhow::Result<T>,
+) -> anyhow::Result<Option<T>> {
     let runtime = start_runtime()?;
-    let store = open_required(host, &runtime, target)?;
+    let Some(store) = open_existing(host, &runtime, target)? else { return Ok(None) };
     let done = work(&runtime, &store);
     runtime.block_on(store.close());
-    done
+    done.map(Some)
 }
 
 /// The run of this id, or the only one whose id begins with it.

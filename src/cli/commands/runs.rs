@@ -1,6 +1,6 @@
 //! `mpscript runs`: the recorded runs, newest first.
 
-use super::recorded::{Listed, Listing, list, listed_line, with_store};
+use super::recorded::{Listed, Listing, list, listed_line, with_existing_store};
 use crate::{
     cli::{args::RunsArguments, output::exit},
     host::Host,
@@ -11,18 +11,20 @@ use chrono::SecondsFormat;
 use serde_json::{Value, json};
 
 pub(crate) fn execute(host: &Host, arguments: &RunsArguments) -> anyhow::Result<u8> {
-    let Listing { runs, now } =
-        with_store(host, &arguments.target, |runtime, store| Ok(list(host, runtime, store, "")?))?;
+    let listing =
+        with_existing_store(host, &arguments.target, |runtime, store| Ok(list(host, runtime, store, "")?))?;
+    let runs = listing.iter().flat_map(|Listing { runs, now }| runs.iter().map(|run| (run, *now)));
     if arguments.json {
-        let runs: Vec<Value> = runs.iter().map(|run| as_json(host, run, now)).collect();
+        let runs: Vec<Value> = runs.map(|(run, now)| as_json(host, run, now)).collect();
         host.out.line(&serde_json::to_string_pretty(&runs)?);
         return Ok(exit::DONE);
     }
-    if runs.is_empty() {
+    let lines: Vec<String> = runs.map(|(run, now)| listed_line(host, run, now)).collect();
+    if lines.is_empty() {
         host.out.line("no run is recorded yet");
     }
-    for run in &runs {
-        host.out.line(&listed_line(host, run, now));
+    for line in lines {
+        host.out.line(&line);
     }
     Ok(exit::DONE)
 }

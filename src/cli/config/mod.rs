@@ -22,7 +22,7 @@ pub(crate) use files::access as file_access;
 pub(crate) use keep::{keep_periods, purge_old_runs};
 pub(crate) use secret::{learn_configuration, learn_environment, refuse_if_readable};
 pub(crate) use store::{
-    address_of_store, open, open_at, open_if_possible, open_required, required_location, state_folder,
-    store_location,
+    address_of_store, open, open_at, open_existing, open_if_possible, open_required, required_location,
+    state_folder, store_location,
 };
 pub(crate) use zone::default_zone;

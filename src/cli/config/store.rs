@@ -9,7 +9,10 @@ use crate::{
     run::runner::StoreAddress,
     store::{Store, StoreError},
 };
-use std::path::{Path, PathBuf};
+use std::{
+    io,
+    path::{Path, PathBuf},
+};
 use tokio::runtime::Runtime;
 use url::Url;
 
@@ -111,6 +114,31 @@ pub(crate) fn open(host: &Host, runtime: &Runtime, target: &TargetArgs) -> anyho
 pub(crate) fn open_if_possible(host: &Host, runtime: &Runtime, target: &TargetArgs) -> Option<Store> {
     let (location, _) = store_location(host, target).ok()??;
     runtime.block_on(open_at(&location)).ok()
+}
+
+/// The store, for a command that only works on what is in it. `None` if there is none yet where it is usually; none where
+/// the command line says that it is, is an error, since the path may be misspelt.
+pub(crate) fn open_existing(
+    host: &Host,
+    runtime: &Runtime,
+    target: &TargetArgs,
+) -> anyhow::Result<Option<Store>> {
+    let location = required_location(host, target)?;
+    if let StoreLocation::File(path) = &location
+        && is_absent(path)
+    {
+        if target.store.is_none() {
+            return Ok(None);
+        }
+        let message = format!("there is no store at {}", path.display());
+        let hint = "is the path right? `mpscript run` and `mpscript serve` make a store where there is none";
+        return Err(usage_error(message, hint));
+    }
+    Ok(Some(runtime.block_on(open_at(&location))?))
+}
+
+fn is_absent(path: &Path) -> bool {
+    path.symlink_metadata().is_err_and(|error| error.kind() == io::ErrorKind::NotFound)
 }
 
 /// The store, for a command that can't do without one.

@@ -281,3 +281,20 @@ Exit codes:
     assert_eq!((nothing.code, nothing.out.as_str()), (Some(2), ""));
     assert!(nothing.err.contains("Usage: mpscript <COMMAND>"), "{}", nothing.err);
 }
+
+#[test]
+fn script_of_a_misspelt_name_is_suggested() {
+    let folder = Folder::new().file("first.rhai", "print(1);").file("脚本/名单.rhai", "print(1);");
+    for (command, named, near) in [
+        ("run", "fist.rhai", "first.rhai"),
+        ("run", "first", "first.rhai"),
+        ("check", "fist.rhai", "first.rhai"),
+        ("check", "脚本/名单", "脚本/名单.rhai"),
+    ] {
+        let message = folder.run(&[command, named]).failure(2);
+        assert!(message.starts_with(&format!("error: can't read {named}: ")), "{message}");
+        assert!(message.ends_with(&format!("  hint: did you mean `{near}`?\n")), "{message}");
+    }
+    let message = folder.run(&["run", "别的.rhai"]).failure(2);
+    assert!(message.contains("hint: give the path of a .rhai script"), "{message}");
+}

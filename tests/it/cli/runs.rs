@@ -152,6 +152,27 @@ fn retry_is_refused_where_openids_are_not_known() {
 }
 
 #[test]
+fn misspelt_store_is_reported_and_not_made() {
+    let folder = Folder::new().account().file("jobs/tick.rhai", "fn run() { }");
+    for command in [&["runs"][..], &["show", "x"], &["failed", "x"], &["undo", "x"], &["ls", "--dir", "jobs"]]
+    {
+        let message = folder.run(&[command, &["--store", "misspelt.sqlite3"]].concat()).failure(2);
+        assert!(
+            message.contains("error: there is no store at ") && message.contains("misspelt.sqlite3"),
+            "{message}"
+        );
+        assert!(message.contains("`mpscript run` and `mpscript serve` make a store"), "{message}");
+        assert!(!folder.path().join("misspelt.sqlite3").exists(), "{command:?}");
+    }
+}
+
+#[test]
+fn run_of_no_store_is_reported() {
+    let message = Folder::new().account().run(&["show", "x"]).failure(2);
+    assert!(message.contains("error: no run is recorded yet: there is no store"), "{message}");
+}
+
+#[test]
 fn runs_are_listed_newest_first() {
     let sandbox = SandboxProcess::start(&["--followers", "10"]);
     let folder = Folder::with("followers().tag(\"会员\");").account();
