@@ -1,12 +1,14 @@
 //! Secrets, and the redactor that masks them in other text.
 
 use super::lock::{read_lock, write_lock};
+use percent_encoding::percent_decode_str;
 use serde::{Deserialize, Deserializer};
 use std::{
     collections::VecDeque,
     fmt,
     sync::{Arc, RwLock},
 };
+use url::Url;
 
 /// What is shown instead of a secret.
 const MASK: &str = "***";
@@ -94,6 +96,27 @@ impl Redactor {
         }
     }
 
+    /// Masks the password in a database's address from now on, as it is written and as it is meant: in a URL's authority or
+    /// parameters, or after `password=` in libpq's keyword syntax.
+    pub fn learn_password_of(&self, address: &Secret) {
+        let Ok(url) = Url::parse(address.reveal()) else {
+            for rest in address.reveal().split("password=").skip(1) {
+                let password = rest.split_whitespace().next().unwrap_or_default();
+                self.learn_password(&Secret::new(password.trim_matches('\'')));
+            }
+            return;
+        };
+        let parameters = url.query().into_iter().flat_map(|query| query.split('&'));
+        let parameters = parameters.filter_map(|parameter| parameter.strip_prefix("password="));
+        for written in url.password().into_iter().chain(parameters) {
+            self.learn_password(&Secret::new(written));
+            self.learn_password(&Secret::new(percent_decode_str(written).decode_utf8_lossy()));
+        }
+        for (_, meant) in url.query_pairs().filter(|(name, _)| name == "password") {
+            self.learn_password(&Secret::new(meant));
+        }
+    }
+
     /// Masks a token from now on.
     pub fn learn_token(&self, token: &Secret) {
         let mut known = write_lock(&self.0);
@@ -154,6 +177,22 @@ impl Redactor {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn password_of_a_database_is_masked_as_written_and_as_meant() {
+        let written = "geheim%E5%AF%86%40code";
+        for address in [
+            format!("postgres://me:{written}@db/runs"),
+            format!("postgres://db/runs?user=me&password={written}"),
+        ] {
+            let secrets = Redactor::default();
+            secrets.learn_password_of(&Secret::new(address));
+            assert_eq!(secrets.mask(&format!("{written} geheim密@code")), "*** ***");
+        }
+        let secrets = Redactor::default();
+        secrets.learn_password_of(&Secret::new("host=db password='geheimwort-lang' user=me"));
+        assert_eq!(secrets.mask("geheimwort-lang"), "***");
+    }
 
     #[test]
     fn text_is_cut_at_a_character_after_it_was_masked() {

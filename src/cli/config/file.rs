@@ -137,6 +137,7 @@ fn one_or_many<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>
 /// Masks from now on what the file holds, and what is in the variables that it names, for every account: a script may hold
 /// the secret of any.
 fn learn_secrets(host: &Host, file: &File) {
+    file.store.iter().for_each(|store| host.secrets.learn_password_of(store));
     for entry in file.accounts.values() {
         let keys = [&entry.secret_env, &entry.token_key_env, &entry.aes_key_env];
         let keys = keys.into_iter().flatten().filter_map(|name| host.variable(name)).map(Secret::new);

@@ -26,6 +26,12 @@ pub(crate) fn learn_environment(host: &Host) {
     if let Some(token) = host.variable("MPSCRIPT_CALLBACK_TOKEN") {
         host.secrets.learn_password(&Secret::new(token));
     }
+    if let Some(store) = host.variable("MPSCRIPT_STORE") {
+        host.secrets.learn_password_of(&Secret::new(store));
+    }
+    if let Some(password) = host.variable("PGPASSWORD") {
+        host.secrets.learn_password(&Secret::new(password));
+    }
 }
 
 /// Masks the secrets of every account of the configuration from now on, but for those that a command prints: it runs when

@@ -8,7 +8,7 @@ use crate::{
     },
 };
 use mpscript::sandbox::DEFAULT_APPID;
-use std::fs;
+use std::{fs, os::unix::fs::PermissionsExt};
 use tempfile::TempDir;
 
 const TOKEN: &str = "96_T0KEN-pelican-7d21e8b35a90cc41";
@@ -73,4 +73,24 @@ fn reason_of_a_fire_that_threw_a_secret_is_masked() {
 #[test]
 fn csv_report_of_a_failed_secret_is_masked() {
     assert_report_is_masked("csv", FAILED);
+}
+
+#[test]
+fn password_of_the_store_in_a_thrown_error_is_masked() {
+    const PASSWORD: &str = "gezeiten-pelikan-27";
+    let url = format!("postgres://me:{PASSWORD}@127.0.0.1:1/runs");
+    let script = format!("throw \"{PASSWORD}\"");
+    let configured = Folder::new().file("mpscript.toml", format!("store = \"{url}\"\n"));
+    let of_owner = fs::Permissions::from_mode(0o600);
+    fs::set_permissions(configured.path().join("mpscript.toml"), of_owner).expect("it is there");
+    for folder in [
+        configured,
+        Folder::new().env("MPSCRIPT_STORE", &url),
+        Folder::new().env("MPSCRIPT_STORE", "postgres://me@127.0.0.1:1/runs").env("PGPASSWORD", PASSWORD),
+    ] {
+        let finished = folder.run(&["run", "--sandbox", "-e", &script]);
+        assert_eq!(finished.code, Some(1), "{}", finished.err);
+        assert!(finished.err.contains("error: ***"), "{}", finished.err);
+        assert!(!finished.err.contains(PASSWORD), "{}", finished.err);
+    }
 }

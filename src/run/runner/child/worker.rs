@@ -2,7 +2,7 @@
 
 use super::{
     confine,
-    protocol::{Order, ToDaemon, ToWorker},
+    protocol::{Order, StoreAddress, ToDaemon, ToWorker},
 };
 use crate::{
     base::{Cancel, lock},
@@ -170,6 +170,9 @@ fn run(
     questions: &Questions,
     daemon: &Daemon,
 ) -> Result<RunOutcome, Refused> {
+    if let StoreAddress::Server(url) = &order.store {
+        host.secrets.learn_password_of(&url.0);
+    }
     let store = match runtime.block_on(order.store.open()) {
         Ok(store) => store,
         Err(error) => return Ok(RunOutcome::NotStarted(format!("the store failed: {error}"))),
