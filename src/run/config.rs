@@ -1,6 +1,6 @@
 //! What a run works with besides its script: the account, paths, clock, cancellation and output.
 
-use super::record::RunOptions;
+use super::{memory_guard::MemoryLimit, record::RunOptions};
 use crate::{
     api::callback::Keys as CallbackKeys,
     base::{Cancel, Clock, Redactor, SettingNames},
@@ -40,6 +40,8 @@ pub struct RunConfig {
     pub confirm: Option<ConfirmWrite>,
     /// Where what the script prints is written.
     pub output: Arc<dyn Output>,
+    /// The memory that the script may take, where its process runs no other script.
+    pub memory: Option<MemoryLimit>,
 }
 
 impl RunConfig {
@@ -70,6 +72,7 @@ impl RunConfig {
             store: None,
             confirm: None,
             output,
+            memory: None,
         }
     }
 }

@@ -1,7 +1,7 @@
 //! One execution of a script: opens its journal, heartbeat and output log, runs it on a thread of its own, and closes
 //! and records it.
 
-use super::{config::RunConfig, output_log::OutputLog};
+use super::{config::RunConfig, memory_guard::MemoryGuard, output_log::OutputLog};
 use crate::{
     api,
     base::{Cancel, Clock, Diagnostic, Redactor, Setting, Stopwatch},
@@ -125,8 +125,11 @@ impl Execution {
         work: impl FnOnce(Arc<RunEnv>) -> Result<T, ScriptFailure> + Send,
         new_state: impl FnOnce(&T) -> Option<StateUpdate>,
     ) -> Result<Outcome<T>, StoreError> {
+        let memory = self.config.memory;
         let (open, env) = self.open(runtime)?;
+        let guard = MemoryGuard::start(memory, &env);
         let result = run_on_thread(env, work);
+        drop(guard);
         let Closed { mut report, parked, record } = open.close(&result);
         let (value, trouble) = match result {
             Ok(value) => (Some(value), None),

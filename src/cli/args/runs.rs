@@ -1,6 +1,6 @@
 //! The arguments of the commands that run scripts and work on recorded runs.
 
-use super::shared::{LimitArguments, RunFlags, TargetArgs, in_flight, name_and_value};
+use super::shared::{LimitArguments, RunFlags, TargetArgs, bytes, in_flight, name_and_value};
 use crate::client::DEFAULT_IN_FLIGHT;
 use clap::{Args, ValueEnum};
 use std::path::PathBuf;
@@ -46,6 +46,9 @@ pub(crate) struct ReplArguments {
     /// The maximum number of concurrent calls
     #[arg(long, value_name = "N", default_value_t = DEFAULT_IN_FLIGHT, value_parser = in_flight)]
     pub in_flight: usize,
+    /// The memory that each line may take, as in 512MiB or 4GiB; 0 for no limit; a quarter of what is available if omitted
+    #[arg(long, value_name = "SIZE", value_parser = bytes)]
+    pub run_memory: Option<u64>,
     /// Change an account that is marked `production = true` without confirmation
     #[arg(short, long)]
     pub yes: bool,

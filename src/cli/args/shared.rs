@@ -50,6 +50,9 @@ pub(crate) struct RunFlags {
     /// When the day's quota is used up, wait for the next day and continue
     #[arg(long)]
     pub allow_pause: bool,
+    /// The memory that the script may take, as in 512MiB or 4GiB; 0 for no limit; half of what is available if omitted
+    #[arg(long, value_name = "SIZE", value_parser = bytes)]
+    pub run_memory: Option<u64>,
     /// Change an account that is marked `production = true` without confirmation
     #[arg(short, long)]
     pub yes: bool,

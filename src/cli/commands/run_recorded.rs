@@ -15,7 +15,7 @@ use crate::{
     client::{AccountKey, Client},
     host::Host,
     run::{
-        Execution, Outcome, RunConfig, automation_state,
+        Execution, MemoryLimit, Outcome, RunConfig, automation_state,
         record::{self, NewRun, RunOptions},
     },
     script::Program,
@@ -234,6 +234,7 @@ impl<'a> PreparedRun<'a> {
             callback: self.connection.callback.clone(),
             store: self.store.clone(),
             confirm: production.map(|account| confirm_production(host, &self.console, account, cancel)),
+            memory: MemoryLimit::given(plan.flags.run_memory, MemoryLimit::HalfOfAvailable),
             ..RunConfig::new(
                 host,
                 &plan.options,

@@ -16,7 +16,7 @@ use crate::{
     },
     client::CallError,
     host::Host,
-    run::{LineMode, Outcome, RunConfig, Session, SessionError, record::RunOptions},
+    run::{LineMode, MemoryLimit, Outcome, RunConfig, Session, SessionError, record::RunOptions},
     script::{ErrorKind, Rendered, docs},
 };
 use std::{
@@ -386,6 +386,7 @@ fn open_account(
         callback: connection.callback.clone(),
         store: connection.store_of_runs(host, runtime, target),
         confirm,
+        memory: MemoryLimit::given(arguments.run_memory, MemoryLimit::QuarterOfAvailable),
         ..RunConfig::new(host, &options, &connection.files, connection.client.clone(), cancel, output)
     };
     Ok(OpenedAccount { connection, config, options })

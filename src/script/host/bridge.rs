@@ -5,15 +5,15 @@
 
 use super::{
     env::RunEnv,
-    error::{ErrorKind, ScriptError, ScriptResult},
+    error::{ErrorKind, ScriptError, ScriptFailure, ScriptResult},
 };
 use crate::{
     api::tag::Tag,
-    base::Stopwatch,
+    base::{Diagnostic, Stopwatch},
     bulk::{JournalError, Limit, Lock, ObserveError, Observer, RecordedJson},
     client::{CallError, Client},
 };
-use rhai::{Dynamic, EvalAltResult};
+use rhai::{Dynamic, EvalAltResult, Position};
 use serde::de::DeserializeOwned;
 use std::{future::Future, time::Duration};
 
@@ -159,7 +159,24 @@ impl RunEnv {
         error
     }
 
-    /// What ends the script at its next operation, for the engine's progress callback: it was cancelled, or it pauses.
+    /// Ends the script at its next operation with this error, which it can't catch. Calls in flight are awaited, as those of a
+    /// script that fails.
+    pub(crate) fn end_script(&self, failure: &ScriptFailure) {
+        let Diagnostic { message, hint, .. } = failure.diagnostic.clone();
+        let error = ScriptError::usage(message, hint.unwrap_or_default());
+        let _ = self.pausing.set(ScriptError { kind: failure.kind, ..error });
+    }
+
+    /// The error with which the script ends, for what runs long without an operation of the script.
+    pub(crate) fn unless_ended(&self) -> ScriptResult<()> {
+        match self.pausing.get().cloned() {
+            Some(error) => Err(EvalAltResult::ErrorTerminated(Dynamic::from(error), Position::NONE).into()),
+            None => Ok(()),
+        }
+    }
+
+    /// What ends the script at its next operation, for the engine's progress callback: it was cancelled, it pauses, or it has
+    /// taken too much memory.
     pub(crate) fn interruption(&self) -> Option<Dynamic> {
         if self.calls.cancel.is_cancelled() {
             return Some(Dynamic::UNIT);
@@ -167,7 +184,7 @@ impl RunEnv {
         self.pausing.get().cloned().map(Dynamic::from)
     }
 
-    /// The result of a script, which is the error on which the run pauses if the script has caught it.
+    /// The result of a script, which is the error on which the run pauses, or ends, if the script has caught it.
     pub(crate) fn unless_pausing<T>(&self, result: ScriptResult<T>) -> ScriptResult<T> {
         match (&result, self.pausing.get()) {
             (Ok(_), Some(error)) => Err(error.clone().raise()),

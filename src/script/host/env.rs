@@ -101,7 +101,7 @@ pub struct RunEnv {
     pub(crate) confirmed: OnceLock<Result<(), Diagnostic>>,
     /// The blacklist, cached for the run's single calls.
     pub(crate) blacklist: BlacklistCache,
-    /// The error by which the run pauses, once it has come up: nothing more of the script runs.
+    /// The error by which the run pauses, or ends for its memory, once it has come up: nothing more of the script runs.
     pub(super) pausing: OnceLock<ScriptError>,
     /// The engine that runs the script, for closures that are called after the function that they were passed to has
     /// returned. Set once, when the script starts.

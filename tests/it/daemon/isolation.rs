@@ -171,6 +171,22 @@ fn deadly_scripts_leave_the_daemon_and_the_healthy_automation_well() {
 }
 
 #[test]
+#[cfg(target_os = "linux")]
+fn run_that_takes_more_and_more_memory_fails_with_an_error() {
+    let sandbox = SandboxProcess::start(&["--followers", "10"]);
+    let job = every_second(
+        "",
+        "let s = \"x\"; for i in 0..20 { s += s; } let all = []; loop { let t = s; t += \"y\"; all.push(t); }",
+    );
+    let folder = Folder::new().account().file("jobs/grows.rhai", job);
+    let daemon = serve(&folder, &sandbox, &["--run-memory", "256MiB"]);
+    daemon.wait_for("the script has taken more than 192 MiB of memory, three quarters of --run-memory");
+    daemon.signal("TERM");
+    let finished = daemon.finish();
+    assert!(!finished.out.contains("has died"), "{}", finished.out);
+}
+
+#[test]
 fn killed_process_of_a_run_is_replaced_by_another_attempt() {
     let sandbox = SandboxProcess::start(&["--followers", "2000", "--latency", "40ms"]);
     let job = every_second(

@@ -10,7 +10,7 @@ use crate::{
     client::{Answer, Broker, Client},
     host::{Host, Stream},
     run::{
-        RunConfig,
+        MemoryLimit, RunConfig,
         record::RunOptions,
         worker::{self, ConnectedAccount, HandlerRun, RunOutcome},
     },
@@ -205,6 +205,7 @@ fn run(
         store: Some(store.clone()),
         scratch_folder: order.scratch_folder,
         files: order.files,
+        memory: order.memory.map(MemoryLimit::OfAddressSpace),
         ..RunConfig::new(host, &options, &FileAccess::default(), client, cancel, Arc::new(daemon.clone()))
     };
     if let Some(keys) = &config.callback {
