@@ -234,7 +234,7 @@ pub(super) fn nearest_script(named: &Path, folder: &Path) -> Option<PathBuf> {
     let has_ending = named.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("rhai"));
     let name = if has_ending { named.file_stem() } else { named.file_name() }?.to_str()?;
     let files = scripts_in(folder).ok()?;
-    let names: Vec<&str> = files.iter().filter_map(|file| file.file_stem()?.to_str()).collect();
-    let near = closest_match(name, names)?;
+    let stems = files.iter().filter_map(|file| file.file_stem()?.to_str());
+    let near = closest_match(name, stems)?;
     Some(named.with_file_name(format!("{near}.rhai")))
 }
