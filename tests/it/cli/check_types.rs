@@ -1,6 +1,6 @@
 //! `mpscript check` and types: what it follows through variables, parameters, closures and fields, and what it leaves alone.
 
-use crate::fixtures::check::{assert_hint, assert_problem, assert_sound};
+use crate::fixtures::check::{assert_hint, assert_problem, assert_sound, folder};
 
 #[test]
 fn follower_that_is_passed_to_a_function_is_followed() {
