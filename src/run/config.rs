@@ -40,6 +40,8 @@ pub struct RunConfig {
     pub confirm: Option<ConfirmWrite>,
     /// Where what the script prints is written.
     pub output: Arc<dyn Output>,
+    /// Called by the script's thread now and then while it computes.
+    pub while_computing: Option<fn()>,
     /// The memory that the script may take, where its process runs no other script.
     pub memory: Option<MemoryLimit>,
 }
@@ -72,6 +74,7 @@ impl RunConfig {
             store: None,
             confirm: None,
             output,
+            while_computing: None,
             memory: None,
         }
     }

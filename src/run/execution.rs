@@ -211,6 +211,7 @@ impl Execution {
             secrets: config.secrets,
             clock: config.clock,
             setting_names: config.setting_names,
+            while_computing: config.while_computing,
         };
         let env = RunEnv::new(calls, journal, config.store, policy, io);
         Ok((open, Arc::new(env)))

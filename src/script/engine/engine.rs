@@ -26,6 +26,9 @@ use std::sync::{Arc, LazyLock};
 /// running out of it would end the process.
 pub const STACK: usize = 32 << 20;
 
+/// How many operations of a script lie between two calls of `while_computing`: some milliseconds.
+const OPERATIONS_PER_LOOK: u64 = 1 << 16;
+
 /// An engine with every function of ours.
 pub(crate) fn build(env: &Arc<RunEnv>) -> Engine {
     // The language's own functions are the same for all, and making them takes longer than all of ours.
@@ -41,7 +44,14 @@ pub(crate) fn build(env: &Arc<RunEnv>) -> Engine {
         debug.debug(&format!("{}{text}", at.unwrap_or_default()));
     });
     let interrupted = Arc::clone(env);
-    engine.on_progress(move |_| interrupted.interruption());
+    engine.on_progress(move |operations| {
+        if operations.is_multiple_of(OPERATIONS_PER_LOOK)
+            && let Some(look) = interrupted.io.while_computing
+        {
+            look();
+        }
+        interrupted.interruption()
+    });
     error::register(&mut engine);
     value::register(&mut engine, env.io.setting_names);
     endpoint::register(&mut engine, env);

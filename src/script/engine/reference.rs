@@ -44,6 +44,7 @@ pub(crate) fn reference_engine() -> Engine {
         secrets: Redactor::default(),
         clock: Clock::system(),
         setting_names: SettingNames::default(),
+        while_computing: None,
     };
     let env = RunEnv::new(calls, Journal::default(), None, WritePolicy::default(), io);
     engine::build(&Arc::new(env))

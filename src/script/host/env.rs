@@ -83,6 +83,8 @@ pub struct ScriptIo {
     pub clock: Clock,
     /// What settings are called in messages.
     pub setting_names: SettingNames,
+    /// Called by the script's thread now and then while it computes.
+    pub while_computing: Option<fn()>,
 }
 
 /// The environment of a running script.

@@ -302,6 +302,39 @@ fn script_that_computes_without_end_gets_the_lowest_priority() {
     daemon.finish();
 }
 
+/// Whether the threads of a process's scripts get only what no other thread of the machine wants.
+fn give_way(process: u32) -> bool {
+    /// `SCHED_IDLE`, in `/proc`.
+    const IDLE: &str = "5";
+    let threads = fs::read_dir(format!("/proc/{process}/task")).expect("it runs").filter_map(Result::ok);
+    let stats = threads.filter_map(|thread| fs::read_to_string(thread.path().join("stat")).ok());
+    // After the name the state is the third field, the policy the forty-first.
+    let policy = |stat: String| {
+        let (name, rest) = stat.split_once('(')?.1.rsplit_once(") ")?;
+        (name == "script").then(|| rest.split(' ').nth(38).map(str::to_owned)).flatten()
+    };
+    let policies: Vec<String> = stats.filter_map(policy).collect();
+    policies == [IDLE]
+}
+
+#[test]
+fn script_that_computes_without_end_gives_way_to_all_others() {
+    let sandbox = SandboxProcess::start(&["--followers", "10"]);
+    let folder = Folder::new()
+        .account()
+        .env("MPSCRIPT_STORE", "store.sqlite3")
+        .file("jobs/endless.rhai", every_second("", "loop { }"));
+    let daemon = serve(&folder, &sandbox, &["--grace", "1s"]);
+    let run = wait_for_child(&daemon);
+    let since = Instant::now();
+    while !give_way(run) {
+        assert!(since.elapsed() < TIMEOUT, "its script does not give way");
+        thread::sleep(Duration::from_millis(100));
+    }
+    daemon.signal("TERM");
+    daemon.finish();
+}
+
 #[test]
 fn run_prints_ten_mebibytes_at_the_most() {
     let sandbox = SandboxProcess::start(&["--followers", "10"]);

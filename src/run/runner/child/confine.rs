@@ -86,6 +86,33 @@ pub(super) async fn yield_processor() {
 #[cfg(not(target_os = "linux"))]
 pub(super) async fn yield_processor() {}
 
+/// Called by a script's thread while it computes: from a second of processor time on, it only gets what no other thread of
+/// the machine wants (`SCHED_IDLE`). Sixty scripts that compute without an end would keep others waiting by their number
+/// alone, even at the lowest priority.
+#[cfg(target_os = "linux")]
+pub(super) fn give_way() {
+    use rustix::time::{ClockId, clock_gettime};
+    use std::cell::Cell;
+    use thread_priority::{
+        NormalThreadSchedulePolicy, ThreadPriority, ThreadSchedulePolicy, set_thread_priority_and_policy,
+        thread_native_id,
+    };
+    thread_local! {
+        static GIVES_WAY: Cell<bool> = const { Cell::new(false) };
+    }
+    if GIVES_WAY.get() || clock_gettime(ClockId::ThreadCPUTime).tv_sec < 1 {
+        return;
+    }
+    GIVES_WAY.set(true);
+    let policy = ThreadSchedulePolicy::Normal(NormalThreadSchedulePolicy::Idle);
+    // The policy is set first. Then its priority, which has no effect in it and may not be raised.
+    let _ = set_thread_priority_and_policy(thread_native_id(), ThreadPriority::Min, policy);
+}
+
+/// This system has no such policy.
+#[cfg(not(target_os = "linux"))]
+pub(super) fn give_way() {}
+
 /// The threads that run scripts, with the processor time that each has used.
 #[cfg(target_os = "linux")]
 fn script_threads() -> Vec<(Pid, u64)> {

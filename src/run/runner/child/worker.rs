@@ -205,6 +205,7 @@ fn run(
         store: Some(store.clone()),
         scratch_folder: order.scratch_folder,
         files: order.files,
+        while_computing: Some(confine::give_way),
         memory: order.memory.map(MemoryLimit::OfAddressSpace),
         ..RunConfig::new(host, &options, &FileAccess::default(), client, cancel, Arc::new(daemon.clone()))
     };
