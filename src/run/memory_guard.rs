@@ -56,7 +56,7 @@ impl MemoryGuard {
 mod linux {
     use super::MemoryLimit;
     use crate::{
-        base::read_text,
+        base::{Setting, read_text},
         script::{RunEnv, ScriptFailure},
     };
     use nix::sys::resource::{RLIM_INFINITY, Resource, getrlimit};
@@ -70,11 +70,24 @@ mod linux {
         time::Duration,
     };
 
-    /// How often the memory is looked at.
-    const INTERVAL: Duration = Duration::from_millis(20);
+    /// How often the memory is looked at, before half of the limit is taken and after.
+    struct Intervals {
+        far: Duration,
+        near: Duration,
+    }
 
-    /// The same once the half of the limit is taken.
-    const INTERVAL_WHEN_NEAR: Duration = Duration::from_millis(2);
+    impl Intervals {
+        const fn of(limit: MemoryLimit) -> Self {
+            let (far, near) = match limit {
+                // There may be a hundred such processes, and the system keeps to the limit.
+                MemoryLimit::OfAddressSpace(_) => (250, 25),
+                MemoryLimit::Given(_) | MemoryLimit::HalfOfAvailable | MemoryLimit::QuarterOfAvailable => {
+                    (20, 2)
+                }
+            };
+            Self { far: Duration::from_millis(far), near: Duration::from_millis(near) }
+        }
+    }
 
     /// The least that a part of what is available is taken for: a script needs some memory on any machine.
     const MIN_SHARE: u64 = 64 << 20;
@@ -93,16 +106,17 @@ mod linux {
         pub(super) fn start(limit: MemoryLimit, env: &Arc<RunEnv>) -> Option<Self> {
             let most = bytes_of(limit)?;
             let before = taken(limit)?;
+            let intervals = Intervals::of(limit);
             let ended = Arc::new(AtomicBool::new(false));
             let (seen, env) = (Arc::clone(&ended), Arc::clone(env));
             let watch = move || {
                 while !seen.load(Ordering::Relaxed) {
                     let by_script = taken(limit).unwrap_or_default().saturating_sub(before);
                     if by_script > most {
-                        env.end_script(&too_much(limit, most));
+                        env.end_script(&too_much(limit, most, env.io.setting_names.of(Setting::RunMemory)));
                         return;
                     }
-                    thread::park_timeout(if by_script > most / 2 { INTERVAL_WHEN_NEAR } else { INTERVAL });
+                    thread::park_timeout(if by_script > most / 2 { intervals.near } else { intervals.far });
                 }
             };
             let thread = thread::Builder::new().name("memory".to_owned()).spawn(watch).ok()?;
@@ -121,19 +135,21 @@ mod linux {
         }
     }
 
-    fn too_much(limit: MemoryLimit, most: u64) -> ScriptFailure {
+    /// `setting` is what the limit is called where it is set.
+    fn too_much(limit: MemoryLimit, most: u64, setting: &str) -> ScriptFailure {
         let size = shown(most);
         let (of, more) = match limit {
-            MemoryLimit::Given(_) => ("--run-memory", "give it more with --run-memory"),
-            MemoryLimit::HalfOfAvailable => {
-                ("half of what was available when it started", "give it more with --run-memory SIZE")
-            }
+            MemoryLimit::Given(_) => (setting.to_owned(), format!("give it more with {setting}")),
+            MemoryLimit::HalfOfAvailable => (
+                "half of what was available when it started".to_owned(),
+                format!("give it more with {setting} SIZE"),
+            ),
             MemoryLimit::QuarterOfAvailable => (
-                "a quarter of what was available when the line started",
-                "give lines more with --run-memory SIZE",
+                "a quarter of what was available when the line started".to_owned(),
+                format!("give lines more with {setting} SIZE"),
             ),
             MemoryLimit::OfAddressSpace(_) => {
-                ("three quarters of --run-memory", "raise --run-memory of mpscript serve")
+                (format!("three quarters of {setting}"), format!("raise {setting} of mpscript serve"))
             }
         };
         ScriptFailure::of_memory(
