@@ -13,6 +13,7 @@ use crate::fixtures::{
 };
 use serde_json::{Value, json};
 use std::{
+    io::{Write, stdout},
     thread,
     time::{Duration, Instant},
 };
@@ -203,7 +204,7 @@ fn kill_on_each_store(work: impl Fn(fn(Folder) -> Folder, &mut fastrand::Rng, u3
             kills += work(with_store, &mut random, max);
             runs += 1;
         }
-        println!("{kills} kills of {runs} runs in {} s", since.elapsed().as_secs());
+        let _ = writeln!(stdout(), "{kills} kills of {runs} runs in {} s", since.elapsed().as_secs());
     });
 }
 
