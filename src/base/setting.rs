@@ -68,7 +68,7 @@ impl Setting {
             Self::Sandbox => "the sandbox",
             Self::Resolution => "the resolution",
             Self::Answer => "the answer",
-            Self::AllowedHost => "the allowed hosts",
+            Self::AllowedHost => "the setting of allowed hosts",
             Self::MaxParallel => "the limit of parallel runs",
             Self::RunMemory => "the limit of memory",
             Self::Store => "the store",

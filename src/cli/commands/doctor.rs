@@ -110,7 +110,8 @@ impl Report<'_> {
 }
 
 fn start_sandbox() -> anyhow::Result<Sandbox> {
-    Sandbox::start(sandbox::Options::default()).context("the sandbox did not start")
+    let world = sandbox::Options { setting_names: SETTING_NAMES, ..sandbox::Options::default() };
+    Sandbox::start(world).context("the sandbox did not start")
 }
 
 fn problem(diagnostic: Diagnostic) -> Finding {

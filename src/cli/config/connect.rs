@@ -8,7 +8,7 @@ use crate::{
     api::{callback::Keys as CallbackKeys, quota},
     base::{Cancel, Secret},
     cli::{
-        args::TargetArgs,
+        args::{SETTING_NAMES, TargetArgs},
         failure::{Failure, usage_error},
     },
     client::{Account, AccountKey, BaseUrl, Client, ClientConfig, DEFAULT_IN_FLIGHT, TokenMode, account_key},
@@ -182,7 +182,11 @@ fn connect_to_own_sandbox(
     options: ClientOptions,
     cancel: &Cancel,
 ) -> anyhow::Result<Connection> {
-    let world = sandbox::Options { followers: target.sandbox_followers, ..sandbox::Options::default() };
+    let world = sandbox::Options {
+        followers: target.sandbox_followers,
+        setting_names: SETTING_NAMES,
+        ..sandbox::Options::default()
+    };
     let sandbox = Sandbox::start(world.clone()).context("the sandbox did not start")?;
     let account = ClientAccount::from_sandbox(&sandbox, &world)?;
     // The sandbox's world ends with this process, so its tokens and counts are not stored.
