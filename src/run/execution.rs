@@ -15,7 +15,7 @@ use crate::{
     store::{AutomationId, EffectKind, RunEnd, RunState, SavedState, Store, StoreError},
 };
 use serde_json::Value;
-use std::{collections::BTreeMap, io, sync::Arc, thread, time::Duration};
+use std::{collections::BTreeMap, convert::identity, io, sync::Arc, thread, time::Duration};
 use tokio::{runtime::Runtime, task::JoinHandle};
 use tokio_util::task::AbortOnDropHandle;
 
@@ -57,8 +57,8 @@ pub struct Outcome<T> {
 }
 
 impl<T> Outcome<T> {
-    /// The same with another value.
-    pub fn map<U>(self, change: impl FnOnce(T) -> Option<U>) -> Outcome<U> {
+    /// The same with what is made of its value, if that is anything.
+    pub fn and_then<U>(self, change: impl FnOnce(T) -> Option<U>) -> Outcome<U> {
         let Self { report, value, trouble, parked, end_not_recorded } = self;
         Outcome { report, value: value.and_then(change), trouble, parked, end_not_recorded }
     }
@@ -83,7 +83,7 @@ impl Execution {
         program: &Arc<Program>,
     ) -> Result<Outcome<String>, StoreError> {
         let outcome = self.execute(runtime, |env| Script::new(program, &env).run())?;
-        Ok(outcome.map(|value| value))
+        Ok(outcome.and_then(identity))
     }
 
     /// Calls a handler of an automation.

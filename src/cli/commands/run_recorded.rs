@@ -217,7 +217,7 @@ impl<'a> PreparedRun<'a> {
             None => execution.run_program(self.runtime, &plan.program),
             Some(call) => execution
                 .run_handler(self.runtime, &plan.program, call)
-                .map(|outcome| outcome.map(|answer| answer.value)),
+                .map(|outcome| outcome.and_then(|answer| answer.value)),
         };
         drop(progress);
         if let Ok(client) = &self.connection.client {
