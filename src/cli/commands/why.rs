@@ -8,7 +8,7 @@ use crate::{
     base::plain_line,
     cli::{args::AutomationArgs, output::exit},
     host::Host,
-    store::{AutomationId, FireState},
+    store::AutomationId,
 };
 use chrono::Local;
 
@@ -51,8 +51,7 @@ fn show(host: &Host, folder: &AutomationFolder, id: &AutomationId) -> anyhow::Re
             at.format("%a %Y-%m-%d %H:%M:%S %:z").to_string()
         };
         let at = trigger.map_or_else(local, |trigger| trigger.schedule.show(fire.scheduled_at));
-        // The reason of a claimed fire is the daemon's own note, not yet an outcome.
-        let note = if fire.state == FireState::Claimed { "" } else { fire.reason.note() };
+        let note = fire.reason.note();
         let reason = if note.is_empty() { String::new() } else { format!(": {note}") };
         let run = if fire.run.is_empty() { String::new() } else { format!(" (run {})", fire.run) };
         let line = format!("{at:<33} {:<18} {}{reason}{run}", fire.state, fire.trigger);
