@@ -4,6 +4,7 @@
 use super::{Row, StoreError, StoreTime, Value, driver::Cell};
 use crate::base::EpochMs;
 use serde::de::DeserializeOwned;
+use serde_json::error::Category;
 
 /// The cells of a row, read in the order in which its columns were selected.
 pub(super) struct Cells<'a> {
@@ -182,9 +183,23 @@ impl<'a> JsonColumn<'a> {
             expected: self.expected.to_owned(),
             found: match self.quoting {
                 Quoting::Excerpt => format!("`{}` ({error})", excerpt(json)),
-                Quoting::Never => error.to_string(),
+                Quoting::Never => position(error),
             },
         }
+    }
+}
+
+/// How and where a text is wrong: the message of the error quotes values.
+fn position(error: &serde_json::Error) -> String {
+    let what = match error.classify() {
+        Category::Eof => "JSON that ends too early",
+        Category::Data => "JSON that has another form",
+        Category::Syntax | Category::Io => "no JSON",
+    };
+    match (error.line(), error.column()) {
+        // It was decoded from a value that had been parsed before.
+        (0, _) => what.to_owned(),
+        (line, column) => format!("{what} (line {line}, column {column})"),
     }
 }
 
@@ -200,19 +215,31 @@ fn excerpt(text: &str) -> String {
 mod tests {
     use super::*;
 
-    fn error(quoting: Quoting) -> String {
+    fn found(quoting: Quoting, json: &str) -> String {
         let column = JsonColumn { quoting, ..JsonColumn::for_step("R/3", "answer", "an answer") };
-        column.decode::<i64>(&"\"密\"".repeat(40)).unwrap_err().to_string()
+        let error = column.decode::<i64>(json).unwrap_err().to_string();
+        error.split_once("found ").expect("it says what was found").1.to_owned()
     }
 
     #[test]
     fn text_that_cannot_be_decoded_is_quoted_by_its_beginning() {
-        let found = format!("found `{}…` (invalid type", "\"密\"".repeat(20));
-        assert!(error(Quoting::Excerpt).contains(&found), "{}", error(Quoting::Excerpt));
+        let found = found(Quoting::Excerpt, &"\"密\"".repeat(40));
+        let start = format!("`{}…` (invalid type", "\"密\"".repeat(20));
+        assert!(found.starts_with(&start), "{found}");
     }
 
     #[test]
-    fn text_that_may_be_secret_is_not_quoted() {
-        assert!(!error(Quoting::Never).contains("密\"\""), "{}", error(Quoting::Never));
+    fn value_of_another_type_that_may_be_secret_is_not_quoted() {
+        assert_eq!(found(Quoting::Never, "\"机密\""), "JSON that has another form (line 1, column 8)");
+    }
+
+    #[test]
+    fn text_that_may_be_secret_and_is_no_json_is_not_quoted() {
+        assert_eq!(found(Quoting::Never, "机密"), "no JSON (line 1, column 1)");
+    }
+
+    #[test]
+    fn text_that_may_be_secret_and_is_cut_off_is_not_quoted() {
+        assert_eq!(found(Quoting::Never, "\"机密"), "JSON that ends too early (line 1, column 7)");
     }
 }
