@@ -76,10 +76,18 @@ impl EventFacts {
         good.max_by_key(|record| record.served_at)
     }
 
-    /// What the automation was served as, by its records.
-    pub(super) fn served_before(&self) -> impl Iterator<Item = &AutomationId> {
+    /// What the automation of this name was served as, by this process or by one before it, and is no longer: its accounts
+    /// are those of the facts.
+    pub(super) fn dropped(&self, name: &str, triggers: &Triggers) -> BTreeSet<AutomationId> {
         let served = self.records.iter().filter(|record| !record.last_good_source.is_empty());
-        served.map(|record| &record.id)
+        let mut dropped: BTreeSet<AutomationId> = served.map(|record| record.id.clone()).collect();
+        dropped.extend(triggers.automations_named(name));
+        dropped.retain(|id| {
+            // What has no account yet is adopted by the accounts that it is served for now.
+            let is_adopted = id.account.is_empty() && !self.accounts.is_empty();
+            !is_adopted && !self.accounts.iter().any(|facts| facts.account.is_of(id))
+        });
+        dropped
     }
 }
 
@@ -148,9 +156,7 @@ impl<'a> FactsReader<'a> {
             facts.accounts.push(AccountFacts { account, recorded, has_peer, last_success });
         }
         if matches!(event, RegistryEvent::Live(_) | RegistryEvent::Removed(_)) {
-            let mut before: BTreeSet<AutomationId> = facts.served_before().cloned().collect();
-            before.extend(self.triggers.automations_named(name));
-            for id in before {
+            for id in facts.dropped(name, self.triggers) {
                 self.read_fires(&id, &id, None, &mut facts)?;
             }
         }

@@ -19,10 +19,7 @@ use crate::{
     },
     store::{AutomationId, AutomationRecord, Fire, FireReason, FireState, ScanChange},
 };
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    sync::Arc,
-};
+use std::{collections::BTreeMap, sync::Arc};
 
 /// What a batch of events changes.
 #[derive(Default)]
@@ -158,7 +155,7 @@ impl Planner<'_> {
             self.plan_triggers(&id, &revision.triggers);
             self.plan.effects.push(Effect::LastSuccess(id, facts.last_success));
         }
-        self.plan_dropped_accounts(name, &accounts);
+        self.plan_dropped_accounts(name);
         self.log(Level::Info, AutomationId::new("", name), "live".to_owned());
         for account in &accounts {
             if let Some(named) = &account.name {
@@ -193,23 +190,16 @@ impl Planner<'_> {
 
     /// The file of an automation was removed.
     fn plan_removed(&mut self, name: &str) {
-        self.plan_dropped_accounts(name, &[]);
+        self.plan_dropped_accounts(name);
         self.plan.effects.push(Effect::Unload(name.to_owned()));
         self.plan.effects.push(Effect::Serve(name.to_owned(), Vec::new()));
         let text = "removed: its triggers do not fire any more".to_owned();
         self.log(Level::Info, AutomationId::new("", name), text);
     }
 
-    /// Ends what was served of an automation for other accounts than these, by this process or by one before it.
-    fn plan_dropped_accounts(&mut self, name: &str, accounts: &[ServedAccount]) {
-        let mut dropped: BTreeSet<AutomationId> = self.facts.served_before().cloned().collect();
-        dropped.extend(self.present.triggers.automations_named(name));
-        // What has no account yet is adopted by the accounts that it is served for now.
-        dropped.retain(|id| {
-            let is_adopted = id.account.is_empty() && !accounts.is_empty();
-            !is_adopted && !accounts.iter().any(|account| account.is_of(id))
-        });
-        for id in dropped {
+    /// Ends what was served of an automation for accounts that it is not served for any longer.
+    fn plan_dropped_accounts(&mut self, name: &str) {
+        for id in self.facts.dropped(name, self.present.triggers) {
             self.plan_triggers(&id, &[]);
             self.plan.changes.push(ScanChange::Removed { id: id.clone() });
             self.plan.effects.push(Effect::LastSuccess(id, None));
@@ -221,7 +211,7 @@ impl Planner<'_> {
         if facts.has_peer {
             let text = format!(
                 "{} has an automation of this name too, and another process serves it for this account: they share \
-                 fires and ctx.state; rename one of them, or give it another {}",
+                 fires and ctx.state; rename one of them, or change {} of one of them",
                 facts.recorded.folder,
                 self.present.setting_names.of(Setting::Store)
             );
@@ -387,7 +377,10 @@ mod tests {
             }
             ScanChange::Removed { id } => format!("removed {}", account(id)),
         };
-        let marker = |fire: &Fire| format!("{} {}", fire.state, account(&fire.automation));
+        let marker = |fire: &Fire| {
+            let (id, reason) = (account(&fire.automation), fire.reason.note());
+            format!("{} {id} {}: {reason}", fire.state, fire.trigger)
+        };
         let minute = |instant: &EpochMs| instant.period(Duration::from_mins(1));
         let effect = |effect: &Effect| match effect {
             Effect::Load(_) => "load".to_owned(),
@@ -397,7 +390,7 @@ mod tests {
             Effect::Serve(_, accounts) => format!("serve {}", accounts.len()),
             Effect::Advance(id, last) => format!("advance {} {}", account(&id.automation), minute(last)),
             Effect::Resume(id, last) => format!("resume {} {}", account(&id.automation), minute(last)),
-            Effect::Forget(id) => format!("forget {}", account(&id.automation)),
+            Effect::Forget(id) => format!("forget {} {}", account(&id.automation), id.key),
             Effect::LastSuccess(id, at) => {
                 format!("last success {} {:?}", account(id), at.as_ref().map(minute))
             }
@@ -449,8 +442,15 @@ mod tests {
 
     #[test]
     fn new_automation_is_armed_and_fires_from_now_on() {
-        let expected =
-            ["served 店", "armed 店", "load", "serve 1", "resume 店 30", "last success 店 None", "live"];
+        let expected = [
+            "served 店",
+            "armed 店 every 10m: its trigger is new",
+            "load",
+            "serve 1",
+            "resume 店 30",
+            "last success 店 None",
+            "live",
+        ];
         assert_eq!(live(&facts(), &Triggers::default()), expected);
     }
 
@@ -464,8 +464,15 @@ mod tests {
     #[test]
     fn trigger_that_was_removed_before_is_armed_again() {
         let facts = with_last_fire(FireState::Disarmed, at(20));
-        let expected =
-            ["served 店", "armed 店", "load", "serve 1", "resume 店 30", "last success 店 None", "live"];
+        let expected = [
+            "served 店",
+            "armed 店 every 10m: its trigger is new",
+            "load",
+            "serve 1",
+            "resume 店 30",
+            "last success 店 None",
+            "live",
+        ];
         assert_eq!(live(&facts, &Triggers::default()), expected);
     }
 
@@ -497,10 +504,10 @@ mod tests {
         triggers.advance(gone, &revision().triggers[0], at(20));
         let expected = [
             "served 店",
-            "disarmed 店",
+            "disarmed 店 every 5m: its trigger was removed",
             "load",
             "serve 1",
-            "forget 店",
+            "forget 店 every 5m",
             "advance 店 20",
             "last success 店 None",
             "live",
@@ -513,8 +520,15 @@ mod tests {
         let mut facts = with_last_fire(FireState::Done, at(20));
         let gone = LastFire { trigger: "every 5m".to_owned(), scheduled_at: at(25), state: FireState::Done };
         facts.fires.entry(shop_id()).or_default().push(gone);
-        let expected =
-            ["served 店", "disarmed 店", "load", "serve 1", "resume 店 20", "last success 店 None", "live"];
+        let expected = [
+            "served 店",
+            "disarmed 店 every 5m: its trigger was removed",
+            "load",
+            "serve 1",
+            "resume 店 20",
+            "last success 店 None",
+            "live",
+        ];
         assert_eq!(live(&facts, &Triggers::default()), expected);
     }
 
@@ -532,7 +546,7 @@ mod tests {
         facts.accounts[0].recorded.folder = "/别店".to_owned();
         facts.accounts[0].has_peer = true;
         let warning = "/别店 has an automation of this name too, and another process serves it for this account: they \
-                       share fires and ctx.state; rename one of them, or give it another --store";
+                       share fires and ctx.state; rename one of them, or change --store of one of them";
         let expected =
             ["served 店", "load", "serve 1", warning, "resume 店 20", "last success 店 None", "live"];
         assert_eq!(live(&facts, &Triggers::default()), expected);
@@ -619,7 +633,7 @@ mod tests {
     }
 
     #[test]
-    fn revision_that_cannot_be_restored_is_said_so() {
+    fn failed_restore_is_logged() {
         let event = restored(Err(Some(Diagnostic::new("读不懂"))));
         let expected = [
             "stale 店",
@@ -635,8 +649,8 @@ mod tests {
     fn removed_automation_is_disarmed_and_unloaded() {
         let expected = [
             "removed 店",
-            "disarmed 店",
-            "forget 店",
+            "disarmed 店 every 10m: its trigger was removed",
+            "forget 店 every 10m",
             "last success 店 None",
             "unload",
             "serve 0",
@@ -655,7 +669,7 @@ mod tests {
         };
         let expected = [
             "removed 店",
-            "disarmed 店",
+            "disarmed 店 every 10m: its trigger was removed",
             "last success 店 None",
             "unload",
             "serve 0",
@@ -694,7 +708,8 @@ mod tests {
 
     #[test]
     fn refused_removal_unloads_all_the_same() {
-        let expected = ["forget 店", "unload", "serve 0", "mark stale", "STALE: 读不懂; it does not run"];
+        let expected =
+            ["forget 店 every 10m", "unload", "serve 0", "mark stale", "STALE: 读不懂; it does not run"];
         assert_eq!(refused(&removed(), Some(revision())), expected);
     }
 }

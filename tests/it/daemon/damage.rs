@@ -3,7 +3,8 @@
 
 use crate::fixtures::daemon::{DaemonFixture, MINUTE, every_minute};
 use mpscript::store::{
-    Fire, FireState, ReportedFailure, RunPayload, RunRecord, RunState, StartedBy, Statement, StoreTime,
+    AutomationId, Fire, FireState, ReportedFailure, RunPayload, RunRecord, RunState, StartedBy, Statement,
+    StoreTime,
 };
 use std::{
     fs,
@@ -183,6 +184,28 @@ fn damaged_record_makes_its_automation_stale_until_it_is_mended() {
 }
 
 #[test]
+fn damaged_fire_of_an_adopted_record_does_not_make_its_automation_stale() {
+    on_each_store(&[("日报.rhai", &every_minute("", "print(\"日报\")"))], |fixture| {
+        drop(fixture.daemon());
+        // As a version wrote it that did not know the accounts of automations.
+        damage(
+            fixture,
+            "INSERT INTO mpscript_automation (account, name, folder, since, paused_until, state, served_version,
+             load_error, served_at, confirmed_at, last_good_source, served_as)
+             SELECT '', name, folder, since, paused_until, state, served_version, load_error, served_at, confirmed_at,
+             last_good_source, served_as FROM mpscript_automation",
+        );
+        let (id, now) = (AutomationId::new("", "日报"), fixture.now());
+        let fire = Fire::claimed(id, "every 1m", now - MINUTE, "gone".to_owned(), now);
+        assert_eq!(fixture.wait(fixture.store().insert_fires(from_ref(&fire))), Ok(vec![true]));
+        damage(fixture, "UPDATE mpscript_fire SET state = '半' WHERE account = ''");
+        let mut daemon = fixture.daemon();
+        fixture.advance_and_settle(MINUTE, from_mut(&mut daemon));
+        assert_eq!(fixture.states("日报"), ["done"], "{}", fixture.log.text());
+    });
+}
+
+#[test]
 fn damaged_record_of_another_folder_does_not_keep_fires_from_being_adopted() {
     on_each_store(&[("好.rhai", &every_minute("", "print(\"好\")"))], |fixture| {
         let other = fixture.jobs().with_file_name("other");
@@ -231,8 +254,8 @@ fn run_with_damaged_options_or_source_is_parked() {
         on_each_store(&automations, |fixture| {
             let (reason, state, run) = reason_of_parked_fire(fixture, sql);
             let error = format!(
-                "`{column}` in row `{run}` of mpscript_run can't be read: expected {expected}, found EOF while parsing an \
-                 object at line 1 column 1"
+                "`{column}` in row `{run}` of mpscript_run can't be read: expected {expected}, found JSON that ends too \
+                 early (line 1, column 1)"
             );
             assert_eq!((reason.as_str(), state), (error.as_str(), RunState::Parked));
             let record = fixture.wait(fixture.store().run(&run)).expect("the store works");
