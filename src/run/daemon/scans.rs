@@ -1,7 +1,7 @@
 //! Scans of the folder, on a thread of their own: neither a file that takes long to read or to parse, nor a folder that does
 //! not answer, delays a fire or a signal.
 //!
-//! The thread owns the registry. It is given one order after another, and sends what it finds as it finds it. Nothing waits
+//! The thread owns the registry. It is given one request after another, and sends what it finds as it finds it. Nothing waits
 //! for it: a daemon that ends leaves it behind. A change that is reported while a scan goes on is found by another one after
 //! it, since that file may have been read already.
 //!
@@ -39,7 +39,7 @@ const BATCH: usize = 64;
 const STALL_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// What the thread is asked to do.
-enum Order {
+enum ScanRequest {
     /// Scan the folder.
     Scan,
     /// Mark those of these automations that the folder has no more, or that are no automations any more.
@@ -48,7 +48,7 @@ enum Order {
     Restore(Box<AutomationRecord>),
 }
 
-/// What the thread answers. `Scanned` or `Done` ends the answer to an order.
+/// What the thread answers. `Scanned` or `Done` ends the answer to a request.
 pub(super) enum Found {
     Event(Box<RegistryEvent>),
     /// The folder was scanned; whether it has no automation.
@@ -63,14 +63,14 @@ pub(super) type ScanHook = Box<dyn FnMut() + Send>;
 struct Worker {
     registry: AutomationRegistry,
     before_scan: ScanHook,
-    orders: Receiver<Order>,
-    reporter: Reporter,
+    requests: Receiver<ScanRequest>,
+    reporter: ScanReporter,
 }
 
-/// Sends the daemon what the scanning thread finds, and its progress.
-struct Reporter {
+/// Sends the daemon what the scanning thread finds, and notes what it reads.
+struct ScanReporter {
     found: SyncSender<Found>,
-    progress: Arc<Progress>,
+    current_read: Arc<CurrentRead>,
     waker: Waker,
     /// Events since the daemon was woken.
     unseen: Cell<usize>,
@@ -78,17 +78,17 @@ struct Reporter {
 
 /// What the thread reads now, and since when.
 #[derive(Default)]
-struct Progress(Mutex<Option<(PathBuf, Stopwatch)>>);
+struct CurrentRead(Mutex<Option<(PathBuf, Stopwatch)>>);
 
 /// The scans of a folder.
 pub(super) struct FolderScans {
     /// Locked by the thread once there is one.
     worker: Arc<Mutex<Worker>>,
     has_thread: bool,
-    orders: Sender<Order>,
+    requests: Sender<ScanRequest>,
     found: Receiver<Found>,
-    progress: Arc<Progress>,
-    /// Orders whose answer has not ended.
+    current_read: Arc<CurrentRead>,
+    /// Requests whose answer has not ended.
     open: usize,
     is_scanning: bool,
     /// Whether something may have changed since the scan that goes on began.
@@ -97,18 +97,22 @@ pub(super) struct FolderScans {
 
 impl FolderScans {
     pub(super) fn new(registry: AutomationRegistry, waker: Waker) -> Self {
-        let (orders, ordered) = mpsc::channel();
+        let (requests, requested) = mpsc::channel();
         let (sender, found) = mpsc::sync_channel(MAX_WAITING);
-        let progress = Arc::<Progress>::default();
-        let reporter =
-            Reporter { found: sender, progress: Arc::clone(&progress), waker, unseen: Cell::new(0) };
-        let worker = Worker { registry, before_scan: Box::new(|| {}), orders: ordered, reporter };
+        let current_read = Arc::<CurrentRead>::default();
+        let reporter = ScanReporter {
+            found: sender,
+            current_read: Arc::clone(&current_read),
+            waker,
+            unseen: Cell::new(0),
+        };
+        let worker = Worker { registry, before_scan: Box::new(|| {}), requests: requested, reporter };
         Self {
             worker: Arc::new(Mutex::new(worker)),
             has_thread: false,
-            orders,
+            requests,
             found,
-            progress,
+            current_read,
             open: 0,
             is_scanning: false,
             is_outdated: false,
@@ -136,24 +140,24 @@ impl FolderScans {
         self.is_outdated = self.is_scanning;
         if !self.is_scanning {
             self.is_scanning = true;
-            self.order(Order::Scan);
+            self.request(ScanRequest::Scan);
         }
         Ok(())
     }
 
     /// Looks which of these automations the folder has no more.
     pub(super) fn mark_missing(&mut self, names: Vec<String>) {
-        self.order(Order::MarkMissing(names));
+        self.request(ScanRequest::MarkMissing(names));
     }
 
     /// Restores the last good revision of a stale automation.
     pub(super) fn restore(&mut self, record: AutomationRecord) {
-        self.order(Order::Restore(Box::new(record)));
+        self.request(ScanRequest::Restore(Box::new(record)));
     }
 
-    fn order(&mut self, order: Order) {
-        // The thread ends only after its orders have.
-        if self.orders.send(order).is_ok() {
+    fn request(&mut self, request: ScanRequest) {
+        // The thread ends only after its requests have.
+        if self.requests.send(request).is_ok() {
             self.open += 1;
         }
     }
@@ -172,7 +176,7 @@ impl FolderScans {
         if matches!(found, Found::Scanned(_)) {
             self.is_scanning = std::mem::take(&mut self.is_outdated);
             if self.is_scanning {
-                self.order(Order::Scan);
+                self.request(ScanRequest::Scan);
             }
         }
         Some(found)
@@ -180,8 +184,8 @@ impl FolderScans {
 
     /// What does not answer, and for how long.
     pub(super) fn stalled(&self) -> Option<(PathBuf, Duration)> {
-        let progress = lock(&self.progress.0);
-        let (path, since) = progress.as_ref()?;
+        let current_read = lock(&self.current_read.0);
+        let (path, since) = current_read.as_ref()?;
         Some((path.clone(), since.elapsed())).filter(|(_, elapsed)| *elapsed >= STALL_TIMEOUT)
     }
 }
@@ -189,10 +193,10 @@ impl FolderScans {
 impl Worker {
     /// Works until the daemon has ended.
     fn work(&mut self) {
-        while let Ok(order) = self.orders.recv() {
-            let is_scan = matches!(order, Order::Scan);
+        while let Ok(request) = self.requests.recv() {
+            let is_scan = matches!(request, ScanRequest::Scan);
             // What a fault in the parser leaves of the registry is scanned again.
-            let done = catch_unwind(AssertUnwindSafe(|| self.carry_out(order)))
+            let done = catch_unwind(AssertUnwindSafe(|| self.execute(request)))
                 .unwrap_or_else(|_| Err(io::Error::other("a fault in mpscript itself")));
             let end =
                 if is_scan { Found::Scanned(done.map(|()| self.registry.is_empty())) } else { Found::Done };
@@ -200,14 +204,14 @@ impl Worker {
         }
     }
 
-    fn carry_out(&mut self, order: Order) -> io::Result<()> {
-        match order {
-            Order::Scan => {
+    fn execute(&mut self, request: ScanRequest) -> io::Result<()> {
+        match request {
+            ScanRequest::Scan => {
                 self.reporter.reading(self.registry.folder());
                 (self.before_scan)();
                 self.registry.scan(&self.reporter)?;
             }
-            Order::MarkMissing(names) => {
+            ScanRequest::MarkMissing(names) => {
                 for name in names {
                     if !self.registry.has(&name) {
                         self.reporter.reading(self.registry.folder());
@@ -215,7 +219,7 @@ impl Worker {
                     }
                 }
             }
-            Order::Restore(record) => {
+            ScanRequest::Restore(record) => {
                 let name = record.id.name.clone();
                 // The file may have been removed or mended since.
                 if !self.registry.revisions().contains_key(&name)
@@ -232,9 +236,9 @@ impl Worker {
     }
 }
 
-impl Reporter {
+impl ScanReporter {
     fn send(&self, found: Found) {
-        *lock(&self.progress.0) = None;
+        *lock(&self.current_read.0) = None;
         let is_end = !matches!(found, Found::Event(_));
         // After the end of the daemon there is no receiver.
         let _ = self.found.send(found);
@@ -246,9 +250,9 @@ impl Reporter {
     }
 }
 
-impl ScanObserver for Reporter {
+impl ScanObserver for ScanReporter {
     fn reading(&self, path: &Path) {
-        *lock(&self.progress.0) = Some((path.to_owned(), Stopwatch::start()));
+        *lock(&self.current_read.0) = Some((path.to_owned(), Stopwatch::start()));
     }
 
     fn found(&self, event: RegistryEvent) {

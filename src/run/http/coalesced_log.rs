@@ -18,11 +18,11 @@ pub(super) struct CoalescedLog {
     /// What the others are called.
     others: &'static str,
     /// While the interval after a line is not over: what came since.
-    held: Mutex<Option<Held>>,
+    held: Mutex<Option<HeldLines>>,
 }
 
 #[derive(Default)]
-struct Held {
+struct HeldLines {
     last: String,
     count: u64,
 }
@@ -36,10 +36,10 @@ impl CoalescedLog {
     pub(super) fn line(self: &Arc<Self>, line: String) {
         let mut held = lock(&self.held);
         if let Some(held) = held.as_mut() {
-            *held = Held { last: line, count: held.count + 1 };
+            *held = HeldLines { last: line, count: held.count + 1 };
             return;
         }
-        *held = Some(Held::default());
+        *held = Some(HeldLines::default());
         drop(held);
         (self.write)(&line);
         let log = Arc::clone(self);
@@ -57,9 +57,9 @@ impl CoalescedLog {
     fn end_interval(&self) -> bool {
         let mut held = lock(&self.held);
         let ended = held.take().filter(|held| held.count > 0);
-        *held = ended.is_some().then(Held::default);
+        *held = ended.is_some().then(HeldLines::default);
         drop(held);
-        let Some(Held { last, count }) = ended else { return false };
+        let Some(HeldLines { last, count }) = ended else { return false };
         match count - 1 {
             0 => (self.write)(&last),
             more => (self.write)(&format!(

@@ -49,7 +49,7 @@ pub fn work(host: &Host, runtime: &Runtime) -> Result<(), Refused> {
     drop(line);
     confine::bind_to_parent(order.parent)?;
     runtime.spawn(confine::yield_processor());
-    let daemon = Daemon { out: host.out.clone() };
+    let daemon = DaemonStream { out: host.out.clone() };
     let cancel = Cancel::default();
     let questions = Questions::default();
     listen(host.read_line, &cancel, &questions, || process::exit(EXIT_WITHOUT_DAEMON))?;
@@ -61,11 +61,11 @@ pub fn work(host: &Host, runtime: &Runtime) -> Result<(), Refused> {
 
 /// The daemon at the other end of standard output.
 #[derive(Clone)]
-struct Daemon {
+struct DaemonStream {
     out: Stream,
 }
 
-impl Daemon {
+impl DaemonStream {
     fn send(&self, message: &ToDaemon) {
         // A message is texts, numbers and lists, which are always JSON.
         if let Ok(line) = serde_json::to_string(message) {
@@ -75,7 +75,7 @@ impl Daemon {
     }
 }
 
-impl Output for Daemon {
+impl Output for DaemonStream {
     fn print(&self, text: &str) {
         self.send(&ToDaemon::Printed(text.to_owned()));
     }
@@ -128,7 +128,7 @@ fn listen(
 }
 
 /// Tells the daemon of a stop that was requested in the store: the daemon ends a process that does not stop in time.
-fn report_stop(runtime: &Runtime, cancel: &Cancel, daemon: &Daemon) {
+fn report_stop(runtime: &Runtime, cancel: &Cancel, daemon: &DaemonStream) {
     let (cancel, daemon) = (cancel.clone(), daemon.clone());
     runtime.spawn(async move {
         cancel.cancelled().await;
@@ -138,7 +138,7 @@ fn report_stop(runtime: &Runtime, cancel: &Cancel, daemon: &Daemon) {
 
 /// A broker whose questions go to the daemon. A question that is not acknowledged within `HEARTBEAT_TTL` ends the process:
 /// its daemon is suspended or dead, and the run's heartbeats would keep other daemons from resuming it.
-fn broker(runtime: &Runtime, daemon: &Daemon, questions: &Questions) -> Broker {
+fn broker(runtime: &Runtime, daemon: &DaemonStream, questions: &Questions) -> Broker {
     let (broker, mut asked) = Broker::new();
     let (daemon, questions) = (daemon.clone(), questions.clone());
     runtime.spawn(async move {
@@ -168,7 +168,7 @@ fn run(
     order: Order,
     cancel: &Cancel,
     questions: &Questions,
-    daemon: &Daemon,
+    daemon: &DaemonStream,
 ) -> Result<RunOutcome, Refused> {
     if let StoreAddress::Server(url) = &order.store {
         host.secrets.learn_password_of(&url.0);
