@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use std::{fmt, str::FromStr};
 
 /// The text of a call by hand.
-const BY_HAND: &str = "hand";
+const MANUAL: &str = "hand";
 
 /// What the keys of triggers begin with; see `TriggerSpec::key`.
 const KEYS: [&str; 2] = ["cron ", "every "];
@@ -42,7 +42,7 @@ impl FromStr for CallTrigger {
         let has_more = |prefix: &str| text.strip_prefix(prefix).is_some_and(|rest| !rest.is_empty());
         match text.strip_prefix(FAILURE_OF) {
             Some(failed) if !failed.is_empty() => Ok(Self::FailureOf(failed.to_owned())),
-            None if text == BY_HAND => Ok(Self::ByHand),
+            None if text == MANUAL => Ok(Self::ByHand),
             None if KEYS.into_iter().any(has_more) => Ok(Self::Trigger(text.to_owned())),
             Some(_) | None => Err(UnknownCallTrigger { found: text.to_owned() }),
         }
@@ -52,7 +52,7 @@ impl FromStr for CallTrigger {
 impl fmt::Display for CallTrigger {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::ByHand => f.write_str(BY_HAND),
+            Self::ByHand => f.write_str(MANUAL),
             Self::Trigger(key) => f.write_str(key),
             Self::FailureOf(failed) => write!(f, "{FAILURE_OF}{failed}"),
         }
