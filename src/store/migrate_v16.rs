@@ -92,7 +92,7 @@ fn without_unknown_id(effect: &str) -> Option<String> {
     Some(Value::Object(effect).to_string())
 }
 
-/// The checkpoint with a cursor that says what it is; `None` where it has none, where it says so already, and where it can't
+/// The checkpoint with a cursor that says what it is; `None` where it has none, where the cursor has its tag, and where it can't
 /// be decoded.
 fn with_tagged_cursor(checkpoint: &str) -> Option<String> {
     let mut checkpoint: Map<String, Value> = serde_json::from_str(checkpoint).ok()?;
