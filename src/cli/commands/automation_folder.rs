@@ -23,6 +23,7 @@ use crate::{
 use anyhow::Context;
 use std::{
     collections::BTreeSet,
+    fmt,
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -158,6 +159,30 @@ pub(super) fn fires_after(record: Option<&AutomationRecord>, now: EpochMs) -> Ep
     paused_until.map_or(now, |until| now.max(until - Duration::from_millis(1)))
 }
 
+/// Whether an automation fires for an account.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Status {
+    /// A daemon serves it.
+    Live,
+    /// Its fires are skipped.
+    Paused,
+    /// Its file can't be used.
+    Stale,
+    /// No daemon serves it.
+    NotServed,
+}
+
+impl fmt::Display for Status {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Live => "live",
+            Self::Paused => "paused",
+            Self::Stale => "STALE",
+            Self::NotServed => "not served",
+        })
+    }
+}
+
 impl AutomationFolder {
     /// What the store records of an automation, which must have been served, for each account.
     pub(super) fn records(&self, name: &str) -> anyhow::Result<Vec<&AutomationRecord>> {
@@ -226,13 +251,13 @@ impl AutomationFolder {
         }
     }
 
-    /// An automation's status for an account, and when it fires next.
+    /// An automation's status for an account, and when it fires next or what runs instead.
     pub(super) fn status(
         &self,
         name: &str,
         record: Option<&AutomationRecord>,
         now: EpochMs,
-    ) -> (&'static str, String) {
+    ) -> (Status, String) {
         let is_served = record.is_some_and(|record| self.is_live(record));
         if self.served.stale().contains_key(name) {
             let runs = match record.filter(|_| is_served).map(|record| record.served_version) {
@@ -240,19 +265,19 @@ impl AutomationFolder {
                 Some(ServedVersion::Current | ServedVersion::LastGood) => RUNS_LAST_GOOD,
                 Some(ServedVersion::Nothing) | None => RUNS_NOTHING,
             };
-            return ("STALE", runs.to_owned());
+            return (Status::Stale, runs.to_owned());
         }
         let paused_until = record.and_then(|record| record.paused_until);
         if paused_until == Some(EpochMs::MAX) {
-            return ("paused", "until it is unpaused".to_owned());
+            return (Status::Paused, "until it is unpaused".to_owned());
         }
         let next = self.next_fires(name, fires_after(record, now), 1);
         let next = next.first().map(|fire| fire.trigger.schedule.show(fire.at));
         let next = next.unwrap_or("by hand".to_owned());
         match record {
-            Some(_) if paused_until.is_some_and(|until| until > now) => ("paused", next),
-            Some(_) if is_served => ("live", next),
-            _ => ("not served", next),
+            Some(_) if paused_until.is_some_and(|until| until > now) => (Status::Paused, next),
+            Some(_) if is_served => (Status::Live, next),
+            _ => (Status::NotServed, next),
         }
     }
 
