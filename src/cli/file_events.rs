@@ -57,7 +57,7 @@ fn identity(_folder: &Path) -> Option<(u64, u64)> {
     None
 }
 
-#[cfg(test)]
+#[cfg(all(test, unix))]
 mod tests {
     use super::*;
     use std::{fs, os::unix::fs::symlink, sync::mpsc, time::Duration};
