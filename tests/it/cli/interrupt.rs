@@ -36,6 +36,7 @@ fn interrupted_job_reports_exactly_what_was_changed() {
         assert_adds_up(&report);
         let [changed, failed] = counts(&report, ["changed", "failed"]);
         assert_eq!((report["state"].as_str(), failed), (Some("cancelled"), 0));
+        // How many calls are sent before the signal comes is left to time: at least one, and never all.
         assert!((50..5_000).contains(&changed), "{changed}");
         assert_eq!(sandbox.tagged("老客户"), Some(changed));
         assert_eq!(report["calls"], calls);

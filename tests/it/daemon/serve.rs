@@ -417,7 +417,9 @@ fn processes_share_fires_while_one_is_killed_and_one_stopped() {
             // Fires that were due while no daemon was running are recorded as missed.
             let missed = fires.iter().filter(|fire| fire.state == FireState::Missed).count();
             let open = fires.iter().filter(|fire| is_open(fire)).count();
-            assert!(done >= 10 && done + open + missed == fires.len(), "{fires:#?}");
+            assert!(done >= 10, "{fires:#?}");
+            // How many fires are still open at the end is left to time; none has failed or was skipped.
+            assert_eq!(done + open + missed, fires.len(), "{fires:#?}");
             assert!(!fires.iter().any(is_left), "{fires:#?}");
             let record = store
                 .automation(&id_of(&store, "count").await)
