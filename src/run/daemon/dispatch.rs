@@ -18,7 +18,6 @@ use crate::{
         schedule::{
             Schedule,
             due::{DueFire, due},
-            trigger::Trigger,
         },
     },
     script::ON_FAILURE,
@@ -129,8 +128,7 @@ pub(super) fn enqueue_due(runner: &mut FireRunner, triggers: &mut Triggers) -> R
             return Ok(Progress::Partial);
         }
         let Some(revision) = runner.loaded().get(&due.id.automation.name) else { continue };
-        let Some(trigger) = revision.trigger(&due.id.key) else { continue };
-        enqueue_fires_of(runner, triggers, &due, (&revision, trigger))?;
+        enqueue_fires_of(runner, triggers, &due, &revision)?;
     }
     Ok(Progress::Whole)
 }
@@ -139,8 +137,9 @@ fn enqueue_fires_of(
     runner: &mut FireRunner,
     triggers: &mut Triggers,
     DueTrigger { id, last, time }: &DueTrigger,
-    (revision, trigger): (&Revision, &Trigger),
+    revision: &Revision,
 ) -> Result<(), StoreError> {
+    let Some(trigger) = revision.trigger(&id.key) else { return Ok(()) };
     let now = runner.process().now();
     let all_due = due(&id.automation.name, trigger, revision.automation.catch_up, *last, *time);
     let mut missed = Vec::new();

@@ -52,18 +52,37 @@ pub(super) fn served<R, A>(
     Ok((revision, account))
 }
 
-/// How a running fire relates to a due one of its automation, with the handlers that both call.
-pub(super) fn relation(due: (&Fire, Option<&str>), other: (&Fire, Option<&str>)) -> RunningFire {
-    let ((due, due_handler), (other, handler)) = (due, other);
-    if (&other.trigger, other.scheduled_at) == (&due.trigger, due.scheduled_at) {
+/// A fire, with the handler that it calls; `None` once its trigger was removed.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct FireCall<'a> {
+    pub fire: &'a Fire,
+    pub handler: Option<&'a str>,
+}
+
+impl<'a> FireCall<'a> {
+    pub(super) fn of(revision: &'a Revision, fire: &'a Fire) -> Self {
+        Self { fire, handler: handler_of(revision, fire) }
+    }
+}
+
+/// How a running fire relates to a due one of its automation.
+pub(super) fn relation(due: FireCall<'_>, other: FireCall<'_>) -> RunningFire {
+    if (&other.fire.trigger, other.fire.scheduled_at) == (&due.fire.trigger, due.fire.scheduled_at) {
         return RunningFire::Same;
     }
-    match handler {
+    match other.handler {
         // The handler of a trigger that was removed is not known: it counts as the same.
         None => RunningFire::Other,
-        Some(_) if handler == due_handler => RunningFire::Other,
+        Some(_) if other.handler == due.handler => RunningFire::Other,
         Some(_) => RunningFire::OtherHandler,
     }
+}
+
+/// A running fire, with how it relates to a due one.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct RelatedFire<'a> {
+    pub fire: &'a Fire,
+    pub relation: RunningFire,
 }
 
 /// A run that takes longer than the time to the next fire of its handler.
@@ -78,13 +97,13 @@ pub(super) struct Outlived {
 /// Whether the run of another fire has outlived the time to a due one, which therefore is skipped or waits.
 pub(super) fn outlived(
     due: &Fire,
-    (running, other): (RunningFire, &Fire),
+    RelatedFire { fire: running, relation }: RelatedFire<'_>,
     transition: StartTransition,
     now: EpochMs,
 ) -> Option<Outlived> {
     let is_held_up = matches!(transition, StartTransition::Skip | StartTransition::Wait);
-    let (runs, interval) = (now.since(other.updated_at), due.scheduled_at.since(other.scheduled_at));
-    (running == RunningFire::Other && is_held_up && runs >= interval).then_some(Outlived { runs, interval })
+    let (runs, interval) = (now.since(running.updated_at), due.scheduled_at.since(running.scheduled_at));
+    (relation == RunningFire::Other && is_held_up && runs >= interval).then_some(Outlived { runs, interval })
 }
 
 /// What becomes of a fire that can't start yet.
@@ -169,6 +188,10 @@ mod tests {
         Fire::claimed(id, trigger, at(scheduled_at), owner, at(scheduled_at))
     }
 
+    const fn call<'a>(fire: &'a Fire, handler: Option<&'a str>) -> FireCall<'a> {
+        FireCall { fire, handler }
+    }
+
     const SERVED: DueState<&str, &str> =
         DueState { revision: Some("日报"), account: Some("店"), has_trigger: true, paused_until: None };
 
@@ -210,44 +233,54 @@ mod tests {
     #[test]
     fn running_fire_of_the_same_instant_is_the_same() {
         let due = fire("every 1m", 60);
-        assert_eq!(relation((&due, Some("run")), (&due, None)), RunningFire::Same);
+        assert_eq!(relation(call(&due, Some("run")), call(&due, None)), RunningFire::Same);
     }
 
     #[test]
     fn running_fire_of_another_instant_is_another() {
         let (due, other) = (fire("every 1m", 120), fire("every 1m", 60));
-        assert_eq!(relation((&due, Some("run")), (&other, Some("run"))), RunningFire::Other);
+        assert_eq!(relation(call(&due, Some("run")), call(&other, Some("run"))), RunningFire::Other);
     }
 
     #[test]
     fn running_fire_of_another_trigger_and_the_same_handler_is_another() {
         let (due, other) = (fire("every 1m", 60), fire("every 30s", 60));
-        assert_eq!(relation((&due, Some("run")), (&other, Some("run"))), RunningFire::Other);
+        assert_eq!(relation(call(&due, Some("run")), call(&other, Some("run"))), RunningFire::Other);
     }
 
     #[test]
     fn running_fire_of_another_handler_is_of_another_handler() {
         let (due, other) = (fire("every 1m", 60), fire("every 30s 周报", 60));
-        assert_eq!(relation((&due, Some("run")), (&other, Some("周报"))), RunningFire::OtherHandler);
+        assert_eq!(relation(call(&due, Some("run")), call(&other, Some("周报"))), RunningFire::OtherHandler);
     }
 
     #[test]
     fn running_fire_of_a_removed_trigger_counts_as_the_same_handler() {
         let (due, other) = (fire("every 1m", 60), fire("every 30s 周报", 60));
-        assert_eq!(relation((&due, Some("run")), (&other, None)), RunningFire::Other);
+        assert_eq!(relation(call(&due, Some("run")), call(&other, None)), RunningFire::Other);
     }
 
     #[test]
     fn run_that_lasts_to_the_next_fire_has_outlived_it() {
         let (due, other) = (fire("every 1m", 120), fire("every 1m", 60));
-        let seen = outlived(&due, (RunningFire::Other, &other), StartTransition::Skip, at(120));
+        let seen = outlived(
+            &due,
+            RelatedFire { fire: &other, relation: RunningFire::Other },
+            StartTransition::Skip,
+            at(120),
+        );
         assert_eq!(seen, Some(Outlived { runs: SECOND * 60, interval: SECOND * 60 }));
     }
 
     #[test]
     fn run_that_a_later_fire_waits_for_has_outlived_it() {
         let (due, other) = (fire("every 1m", 120), fire("every 1m", 60));
-        let seen = outlived(&due, (RunningFire::Other, &other), StartTransition::Wait, at(180));
+        let seen = outlived(
+            &due,
+            RelatedFire { fire: &other, relation: RunningFire::Other },
+            StartTransition::Wait,
+            at(180),
+        );
         assert_eq!(seen, Some(Outlived { runs: SECOND * 120, interval: SECOND * 60 }));
     }
 
@@ -255,19 +288,40 @@ mod tests {
     fn run_that_began_late_has_not_outlived_the_next_fire() {
         let (due, other) = (fire("every 1m", 120), fire("every 1m", 60));
         let late = Fire { updated_at: at(90), ..other };
-        assert_eq!(outlived(&due, (RunningFire::Other, &late), StartTransition::Skip, at(120)), None);
+        assert_eq!(
+            outlived(
+                &due,
+                RelatedFire { fire: &late, relation: RunningFire::Other },
+                StartTransition::Skip,
+                at(120)
+            ),
+            None
+        );
     }
 
     #[test]
     fn run_that_is_replaced_has_not_outlived_the_next_fire() {
         let (due, other) = (fire("every 1m", 120), fire("every 1m", 60));
-        assert_eq!(outlived(&due, (RunningFire::Other, &other), StartTransition::Replace, at(180)), None);
+        assert_eq!(
+            outlived(
+                &due,
+                RelatedFire { fire: &other, relation: RunningFire::Other },
+                StartTransition::Replace,
+                at(180)
+            ),
+            None
+        );
     }
 
     #[test]
     fn run_of_another_handler_has_not_outlived_the_next_fire() {
         let (due, other) = (fire("every 1m", 120), fire("every 1m 周报", 60));
-        let seen = outlived(&due, (RunningFire::OtherHandler, &other), StartTransition::Wait, at(180));
+        let seen = outlived(
+            &due,
+            RelatedFire { fire: &other, relation: RunningFire::OtherHandler },
+            StartTransition::Wait,
+            at(180),
+        );
         assert_eq!(seen, None);
     }
 

@@ -9,8 +9,8 @@ use super::{
 };
 use crate::{
     base::EpochMs,
-    run::worker::RunOutcome,
-    store::{Fire, FireKind, FireState},
+    run::worker::{RunEnded, RunOutcome},
+    store::{Fire, FireKind, FireState, RunState},
 };
 use std::time::Duration;
 
@@ -47,50 +47,73 @@ pub(super) struct FinishedRun {
     pub crashes: i64,
 }
 
-/// The number of a run's last attempt, of which a decision may depend.
+/// The number of a run's last attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum LastAttempt {
-    /// The decision does not depend on it.
-    NotNeeded,
     /// The record of the run was deleted.
     Deleted,
     /// A process that has fenced one may have made others.
     Number(i64),
 }
 
-/// Whether what becomes of a fire depends on the number of its run's last attempt.
-pub(super) fn needs_last_attempt(outcome: &RunOutcome, stop: Option<StopReason>) -> bool {
-    match outcome {
-        RunOutcome::Ended(ended) => ended.lost_journal && stop.is_none(),
-        RunOutcome::NotStarted(_) => true,
-        RunOutcome::NotRecorded(_) | RunOutcome::Died(_) => false,
-    }
+/// How an attempt of a run came to its end, with the number of the last attempt where what becomes of its fire depends on that.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum AttemptEnd {
+    /// It ended in this state.
+    Ended(RunState),
+    /// It ended in this state because it has lost its journal.
+    LostJournal(RunState, LastAttempt),
+    /// It was not started.
+    NotStarted(LastAttempt),
+    /// Its end is not recorded.
+    NotRecorded,
+    /// Its process died.
+    Died,
+}
+
+/// Whether a run has ended only because it has lost its journal: one that was asked to stop would have ended anyway.
+pub(super) const fn has_lost_journal(ended: &RunEnded, stop: Option<StopReason>) -> bool {
+    ended.lost_journal && stop.is_none()
+}
+
+/// How an attempt of a run came to its end; the last one is asked for only where it is needed.
+pub(super) fn attempt_end<E>(
+    outcome: &RunOutcome,
+    stop: Option<StopReason>,
+    last_attempt: impl FnOnce() -> Result<LastAttempt, E>,
+) -> Result<AttemptEnd, E> {
+    Ok(match outcome {
+        RunOutcome::Ended(ended) if has_lost_journal(ended, stop) => {
+            AttemptEnd::LostJournal(ended.state, last_attempt()?)
+        }
+        RunOutcome::Ended(ended) => AttemptEnd::Ended(ended.state),
+        RunOutcome::NotStarted(_) => AttemptEnd::NotStarted(last_attempt()?),
+        RunOutcome::NotRecorded(_) => AttemptEnd::NotRecorded,
+        RunOutcome::Died(_) => AttemptEnd::Died,
+    })
 }
 
 /// What becomes of the fire of a run that has come to its end in this process.
-pub(super) fn after_outcome(outcome: &RunOutcome, run: FinishedRun, last: LastAttempt) -> FireTransition {
+pub(super) fn after_end(end: AttemptEnd, run: FinishedRun) -> FireTransition {
     let FinishedRun { stop, failures, retries, crashes } = run;
-    match (outcome, last) {
-        (_, LastAttempt::Deleted) => FireTransition::Abandon,
-        (RunOutcome::Ended(ended), last) => {
-            let lost_in_attempt = match last {
-                LastAttempt::Number(attempt) => Some(attempt),
-                LastAttempt::NotNeeded | LastAttempt::Deleted => None,
-            };
-            after_run(EndedRun { state: ended.state, stop, lost_in_attempt, failures, retries })
+    let after_run =
+        |state, lost_in_attempt| after_run(EndedRun { state, stop, lost_in_attempt, failures, retries });
+    match end {
+        AttemptEnd::LostJournal(_, LastAttempt::Deleted) | AttemptEnd::NotStarted(LastAttempt::Deleted) => {
+            FireTransition::Abandon
         }
-        (RunOutcome::NotStarted(_), LastAttempt::Number(attempt)) => after_failed_start(stop, attempt),
+        AttemptEnd::Ended(state) => after_run(state, None),
+        AttemptEnd::LostJournal(state, LastAttempt::Number(attempt)) => after_run(state, Some(attempt)),
+        AttemptEnd::NotStarted(LastAttempt::Number(attempt)) => after_failed_start(stop, attempt),
         // Without a recorded end the run is resumed when its heartbeat has expired.
-        (RunOutcome::NotRecorded(_), _) | (RunOutcome::NotStarted(_), LastAttempt::NotNeeded) => {
-            FireTransition::Leave
-        }
-        (RunOutcome::Died(_), _) => after_death(stop, crashes),
+        AttemptEnd::NotRecorded => FireTransition::Leave,
+        AttemptEnd::Died => after_death(stop, crashes),
     }
 }
 
-/// What is told of a run's end, without secrets.
+/// What is reported of a run's end, without secrets.
 #[derive(Clone, Debug)]
-pub(super) struct ToldEnd {
+pub(super) struct ReportedEnd {
     /// What went wrong, on one line.
     pub why: String,
     /// What went wrong, as `on_failure` is given it.
@@ -123,34 +146,40 @@ pub(super) enum FireChange {
 }
 
 /// What is done with the fire of a run, by what becomes of it.
-pub(super) fn change(transition: FireTransition, fire: &Fire, told: ToldEnd, now: EpochMs) -> FireChange {
+pub(super) fn change(
+    transition: FireTransition,
+    fire: &Fire,
+    reported: ReportedEnd,
+    now: EpochMs,
+) -> FireChange {
     match transition {
         FireTransition::Complete(completed) => {
-            let note = if told.changed > 0 { format!("{} changed", told.changed) } else { String::new() };
+            let note =
+                if reported.changed > 0 { format!("{} changed", reported.changed) } else { String::new() };
             FireChange::Complete(completed, note)
         }
         FireTransition::Stop(reason) => FireChange::Close(FireState::Stopped, reason),
         FireTransition::Abandon => FireChange::Close(FireState::Failed, RUN_DELETED),
         FireTransition::TimeOut => {
-            let timeout = told.timeout.map(|timeout| humantime::format_duration(timeout).to_string());
+            let timeout = reported.timeout.map(|timeout| humantime::format_duration(timeout).to_string());
             let reason = format!("it took longer than {}", timeout.unwrap_or_default());
             FireChange::Fail(FireEnd::failed(FireState::TimedOut, &reason))
         }
         FireTransition::Fail(given_up) => {
-            let ToldEnd { why, message, .. } = told;
+            let ReportedEnd { why, message, .. } = reported;
             FireChange::Fail(FireEnd { state: given_up.into(), reason: why, message })
         }
         FireTransition::Retry { failures, after } => FireChange::Retry {
             counted: Box::new(Fire { failures, updated_at: now, ..fire.clone() }),
             after,
             level: Level::Warn,
-            text: format!("failed: {}; retried in {}", told.why, humantime::format_duration(after)),
+            text: format!("failed: {}; retried in {}", reported.why, humantime::format_duration(after)),
         },
         FireTransition::RetryCrashed { crashes, after } => FireChange::Retry {
             counted: Box::new(Fire { crashes, updated_at: now, ..fire.clone() }),
             after,
             level: Level::Error,
-            text: format!("{}; resumed in {}", told.why, humantime::format_duration(after)),
+            text: format!("{}; resumed in {}", reported.why, humantime::format_duration(after)),
         },
         FireTransition::FailCrashLoop { crashes } => {
             let name = &fire.automation.name;
@@ -175,10 +204,7 @@ pub(super) fn is_reported(kind: FireKind, has_failure_hook: bool) -> bool {
 #[cfg(test)]
 mod tests {
     use super::{super::transition::GivenUp, *};
-    use crate::{
-        run::worker::RunEnded,
-        store::{AutomationId, RunState},
-    };
+    use crate::store::AutomationId;
 
     const SECOND: Duration = Duration::from_secs(1);
 
@@ -204,84 +230,100 @@ mod tests {
         RunOutcome::NotStarted("没有线程".to_owned())
     }
 
+    const DELETED: Result<LastAttempt, ()> = Ok(LastAttempt::Deleted);
+
     #[test]
     fn ended_run_needs_no_last_attempt() {
-        assert!(!needs_last_attempt(&ended(RunState::Error), None));
+        let end = attempt_end(&ended(RunState::Error), None, || DELETED);
+        assert_eq!(end, Ok(AttemptEnd::Ended(RunState::Error)));
     }
 
     #[test]
     fn run_that_lost_its_journal_needs_its_last_attempt() {
-        assert!(needs_last_attempt(&lost_journal(), None));
+        let end = attempt_end(&lost_journal(), None, || DELETED);
+        assert_eq!(end, Ok(AttemptEnd::LostJournal(RunState::Parked, LastAttempt::Deleted)));
     }
 
     #[test]
     fn run_that_lost_its_journal_when_it_was_stopped_needs_no_last_attempt() {
-        assert!(!needs_last_attempt(&lost_journal(), Some(StopReason::ShuttingDown)));
+        let end = attempt_end(&lost_journal(), Some(StopReason::ShuttingDown), || DELETED);
+        assert_eq!(end, Ok(AttemptEnd::Ended(RunState::Parked)));
     }
 
     #[test]
     fn run_that_was_not_started_needs_its_last_attempt() {
-        assert!(needs_last_attempt(&not_started(), Some(StopReason::ShuttingDown)));
+        let end = attempt_end(&not_started(), Some(StopReason::ShuttingDown), || DELETED);
+        assert_eq!(end, Ok(AttemptEnd::NotStarted(LastAttempt::Deleted)));
+    }
+
+    #[test]
+    fn run_whose_last_attempt_cannot_be_read_has_no_end_yet() {
+        assert_eq!(attempt_end(&not_started(), None, || Err("锁住")), Err("锁住"));
+    }
+
+    #[test]
+    fn run_without_a_recorded_end_needs_no_last_attempt() {
+        let end = attempt_end(&RunOutcome::NotRecorded("满了".to_owned()), None, || DELETED);
+        assert_eq!(end, Ok(AttemptEnd::NotRecorded));
     }
 
     #[test]
     fn run_whose_process_died_needs_no_last_attempt() {
-        assert!(!needs_last_attempt(&RunOutcome::Died("没了".to_owned()), None));
+        let end = attempt_end(&RunOutcome::Died("没了".to_owned()), None, || DELETED);
+        assert_eq!(end, Ok(AttemptEnd::Died));
     }
 
     #[test]
     fn ended_run_follows_its_state() {
-        let transition = after_outcome(&ended(RunState::Done), RUN, LastAttempt::NotNeeded);
+        let transition = after_end(AttemptEnd::Ended(RunState::Done), RUN);
         assert_eq!(transition, FireTransition::Complete(Completed::Done));
     }
 
     #[test]
     fn failed_run_follows_what_is_counted() {
         let run = FinishedRun { failures: 1, ..RUN };
-        let transition = after_outcome(&ended(RunState::Error), run, LastAttempt::NotNeeded);
+        let transition = after_end(AttemptEnd::Ended(RunState::Error), run);
         assert_eq!(transition, FireTransition::Retry { failures: 2, after: SECOND * 20 });
     }
 
     #[test]
     fn run_that_lost_its_journal_is_resumed_by_its_last_attempt() {
-        let transition = after_outcome(&lost_journal(), RUN, LastAttempt::Number(3));
+        let transition = after_end(AttemptEnd::LostJournal(RunState::Parked, LastAttempt::Number(3)), RUN);
         assert_eq!(transition, FireTransition::Resume { after: SECOND * 40 });
     }
 
     #[test]
     fn run_that_lost_its_journal_when_it_was_stopped_is_parked() {
         let run = FinishedRun { stop: Some(StopReason::Replaced), ..RUN };
-        let transition = after_outcome(&lost_journal(), run, LastAttempt::NotNeeded);
+        let transition = after_end(AttemptEnd::Ended(RunState::Parked), run);
         assert_eq!(transition, FireTransition::Fail(GivenUp::Parked));
     }
 
     #[test]
     fn run_that_lost_its_journal_and_its_record_is_abandoned() {
-        let transition = after_outcome(&lost_journal(), RUN, LastAttempt::Deleted);
+        let transition = after_end(AttemptEnd::LostJournal(RunState::Parked, LastAttempt::Deleted), RUN);
         assert_eq!(transition, FireTransition::Abandon);
     }
 
     #[test]
     fn run_that_was_not_started_is_resumed_by_its_last_attempt() {
-        let transition = after_outcome(&not_started(), RUN, LastAttempt::Number(2));
+        let transition = after_end(AttemptEnd::NotStarted(LastAttempt::Number(2)), RUN);
         assert_eq!(transition, FireTransition::Resume { after: SECOND * 2 });
     }
 
     #[test]
     fn run_that_was_not_started_and_has_no_record_is_abandoned() {
-        assert_eq!(after_outcome(&not_started(), RUN, LastAttempt::Deleted), FireTransition::Abandon);
+        assert_eq!(after_end(AttemptEnd::NotStarted(LastAttempt::Deleted), RUN), FireTransition::Abandon);
     }
 
     #[test]
     fn run_without_a_recorded_end_is_left() {
-        let outcome = RunOutcome::NotRecorded("满了".to_owned());
-        assert_eq!(after_outcome(&outcome, RUN, LastAttempt::NotNeeded), FireTransition::Leave);
+        assert_eq!(after_end(AttemptEnd::NotRecorded, RUN), FireTransition::Leave);
     }
 
     #[test]
     fn run_whose_process_died_follows_the_deaths_that_are_counted() {
-        let (outcome, run) = (RunOutcome::Died("没了".to_owned()), FinishedRun { crashes: 4, ..RUN });
-        let transition = after_outcome(&outcome, run, LastAttempt::NotNeeded);
+        let transition = after_end(AttemptEnd::Died, FinishedRun { crashes: 4, ..RUN });
         assert_eq!(transition, FireTransition::FailCrashLoop { crashes: 5 });
     }
 
@@ -291,8 +333,8 @@ mod tests {
         Fire { state: FireState::Running, run: "rwuu8q".to_owned(), failures: 1, crashes: 2, ..claimed }
     }
 
-    fn told() -> ToldEnd {
-        ToldEnd {
+    fn reported() -> ReportedEnd {
+        ReportedEnd {
             why: "日报.rhai:2:18: 没有表格".to_owned(),
             message: "没有表格".to_owned(),
             changed: 0,
@@ -301,13 +343,14 @@ mod tests {
     }
 
     fn changed_by(transition: FireTransition) -> FireChange {
-        change(transition, &fire(), told(), EpochMs::new(9_000))
+        change(transition, &fire(), reported(), EpochMs::new(9_000))
     }
 
     #[test]
     fn completed_fire_notes_what_its_run_changed() {
-        let told = ToldEnd { changed: 3, ..told() };
-        let change = change(FireTransition::Complete(Completed::Done), &fire(), told, EpochMs::new(9_000));
+        let reported = ReportedEnd { changed: 3, ..reported() };
+        let change =
+            change(FireTransition::Complete(Completed::Done), &fire(), reported, EpochMs::new(9_000));
         assert_eq!(change, FireChange::Complete(Completed::Done, "3 changed".to_owned()));
     }
 

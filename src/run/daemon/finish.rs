@@ -2,8 +2,8 @@
 
 use super::{
     ended_fire::{
-        FinishedRun, FireChange, FireEnd, LastAttempt, ToldEnd, after_outcome, change, is_reported,
-        needs_last_attempt,
+        AttemptEnd, FinishedRun, FireChange, FireEnd, LastAttempt, ReportedEnd, after_end, attempt_end,
+        change, has_lost_journal, is_reported,
     },
     failed_starts::FailedStarts,
     fire_queue::{FireQueue, QueuedFire},
@@ -43,14 +43,20 @@ pub(super) fn close_fire(
     state: FireState,
     reason: &str,
 ) -> Result<bool, StoreError> {
-    close_fire_and_insert(process, fire, (state, reason), None)
+    close_fire_and_insert(process, fire, Closing { state, reason }, None)
 }
 
-/// Closes a fire with a state and a reason, and inserts another one in the same transaction.
+/// The state and the reason that a fire is closed with.
+struct Closing<'a> {
+    state: FireState,
+    reason: &'a str,
+}
+
+/// Closes a fire, and inserts another one in the same transaction.
 fn close_fire_and_insert(
     process: &Process,
     fire: &Fire,
-    (state, reason): (FireState, &str),
+    Closing { state, reason }: Closing<'_>,
     another: Option<&Fire>,
 ) -> Result<bool, StoreError> {
     let closed = Fire {
@@ -83,14 +89,13 @@ pub(super) fn record_outcome(
 ) -> Result<(), StoreError> {
     let Running { fire, revision, call, stop, has_large_state, .. } = running;
     let log_end = |level, why: &str| process.log.run(level, &fire.automation, &fire.run, why);
-    let needs_last_attempt = needs_last_attempt(outcome, *stop);
     match outcome {
-        RunOutcome::Ended(ended) if needs_last_attempt => log_end(Level::Warn, &ended.why),
+        RunOutcome::Ended(ended) if has_lost_journal(ended, *stop) => log_end(Level::Warn, &ended.why),
         RunOutcome::NotRecorded(why) | RunOutcome::NotStarted(why) => log_end(Level::Error, why),
         RunOutcome::Ended(_) | RunOutcome::Died(_) => {}
     }
-    let last = if needs_last_attempt { last_attempt(process, &fire.run)? } else { LastAttempt::NotNeeded };
-    if let (RunOutcome::NotStarted(why), LastAttempt::Number(_)) = (outcome, last) {
+    let end = attempt_end(outcome, *stop, || last_attempt(process, &fire.run))?;
+    if let (RunOutcome::NotStarted(why), AttemptEnd::NotStarted(LastAttempt::Number(_))) = (outcome, end) {
         failed_starts.failed(fire, why);
     }
     let run = FinishedRun {
@@ -99,11 +104,11 @@ pub(super) fn record_outcome(
         retries: retries(revision.as_deref()),
         crashes: fire.crashes,
     };
-    let transition = after_outcome(outcome, run, last);
+    let transition = after_end(end, run);
     let timeout = revision.as_ref().map(|revision| revision.automation.timeout);
-    let change = change(transition, fire, told_end(process, outcome, timeout), process.now());
+    let change = change(transition, fire, reported_end(process, outcome, timeout), process.now());
     let finished = FinishedFire { fire: fire.clone(), revision: revision.clone(), call: call.clone() };
-    carry_out(process, queue, change, finished)?;
+    apply_change(process, queue, change, finished)?;
     if *has_large_state
         && matches!(transition, FireTransition::Complete(_))
         && let Err(error) = process.wait(record::forget_state(&process.store, &fire.run))
@@ -119,8 +124,8 @@ fn last_attempt(process: &Process, run: &str) -> Result<LastAttempt, StoreError>
     Ok(record.map_or(LastAttempt::Deleted, |record| LastAttempt::Number(record.attempt)))
 }
 
-/// What is told of a run's end: a script may throw what a server has echoed, and the reason is recorded with the fire.
-fn told_end(process: &Process, outcome: &RunOutcome, timeout: Option<Duration>) -> ToldEnd {
+/// What is reported of a run's end: a script may throw what a server has echoed, and the reason is recorded with the fire.
+fn reported_end(process: &Process, outcome: &RunOutcome, timeout: Option<Duration>) -> ReportedEnd {
     let (why, message, changed) = match outcome {
         RunOutcome::Ended(ended) => (ended.why.as_str(), ended.message.as_str(), ended.changed),
         RunOutcome::NotRecorded(why) | RunOutcome::NotStarted(why) | RunOutcome::Died(why) => {
@@ -128,11 +133,11 @@ fn told_end(process: &Process, outcome: &RunOutcome, timeout: Option<Duration>) 
         }
     };
     let [why, message] = [why, message].map(|text| process.host.secrets.mask(text));
-    ToldEnd { why, message, changed, timeout }
+    ReportedEnd { why, message, changed, timeout }
 }
 
-/// Carries out what is done with the fire of a run that has come to its end.
-fn carry_out(
+/// Applies a change to the fire of a run that has come to its end.
+fn apply_change(
     process: &Process,
     queue: &mut FireQueue,
     change: FireChange,
@@ -211,7 +216,8 @@ pub(super) fn fail_fire(
     let now = process.now();
     // Recorded with the failure: another process starts it if this one dies.
     let hook = Fire::failure_hook(fire, failure, process.name.clone(), now);
-    if close_fire_and_insert(process, fire, (end.state, &end.reason), Some(&hook))? {
+    let closing = Closing { state: end.state, reason: &end.reason };
+    if close_fire_and_insert(process, fire, closing, Some(&hook))? {
         let revision = Some(Arc::clone(revision));
         queue.push_failure_hook(QueuedFire { fire: hook, revision, not_before: now });
     }

@@ -82,7 +82,7 @@ impl FireRunner {
         self.process.stats = stats;
     }
 
-    /// Executes runs so.
+    /// Executes runs with this runner.
     pub(super) fn set_runner(&mut self, runner: Arc<dyn Runner>) {
         self.process.runner = runner;
     }
@@ -241,7 +241,7 @@ impl FireRunner {
         self.running.enforce_timeouts(self.process.host.clock.monotonic());
     }
 
-    /// Why fires do not start, if so.
+    /// Why fires do not start; `None` if they do.
     pub(super) fn start_trouble(&mut self) -> Option<String> {
         self.failed_starts.trouble(|| self.queue.ids())
     }
@@ -290,8 +290,8 @@ impl FireRunner {
         fail_fire(&self.process, &mut self.queue, failed, end)
     }
 
-    /// Whether the log does not say yet that the run of this fire has outlived the time to the next one; it is about to.
-    pub(super) fn notes_outlived(&mut self, fire: &Fire) -> bool {
+    /// Notes that the run of this fire has outlived the time to the next one; whether it was not noted before.
+    pub(super) fn note_outlived(&mut self, fire: &Fire) -> bool {
         let before = self.outlived.insert(fire.automation.clone(), fire.run.clone());
         before.as_ref() != Some(&fire.run)
     }

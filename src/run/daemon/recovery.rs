@@ -39,12 +39,22 @@ enum Adoption {
     Resume,
 }
 
-/// Whether an open fire is adopted, of which no living process takes care or one does.
-const fn adoption(state: FireState, is_abandoned: bool, is_mine: bool) -> Adoption {
-    match (is_abandoned && is_mine, state) {
-        (false, _) => Adoption::Leave,
-        (true, FireState::Claimed) => Adoption::Start,
-        (true, _) => Adoption::Resume,
+/// An open fire that this process does not know.
+#[derive(Clone, Copy, Debug)]
+struct OpenFire {
+    state: FireState,
+    /// Whether its process is dead.
+    is_abandoned: bool,
+    /// Whether this process serves its automation.
+    is_served: bool,
+}
+
+/// Whether an open fire is adopted: its process must be dead, and this one must serve its automation.
+const fn adoption(fire: OpenFire) -> Adoption {
+    match fire {
+        OpenFire { is_abandoned: false, .. } | OpenFire { is_served: false, .. } => Adoption::Leave,
+        OpenFire { state: FireState::Claimed, .. } => Adoption::Start,
+        OpenFire { .. } => Adoption::Resume,
     }
 }
 
@@ -63,12 +73,19 @@ enum Recovery {
     Resume(Box<Fire>),
 }
 
+/// The process that resumes a run, and when it does.
+#[derive(Clone, Copy, Debug)]
+struct Resumer<'a> {
+    owner: &'a str,
+    now: EpochMs,
+}
+
 /// What is done with an open fire, by what becomes of it. `undone_by` is the run that undoes its run, if one does.
 fn recovery(
     transition: RecoveryTransition,
     fire: &Fire,
     undone_by: Option<&str>,
-    (owner, now): (&str, EpochMs),
+    Resumer { owner, now }: Resumer<'_>,
 ) -> Recovery {
     match transition {
         RecoveryTransition::Leave => Recovery::Leave,
@@ -91,16 +108,18 @@ fn recovery(
 enum FoundRun {
     /// It is there.
     Recorded(Box<RunRecord>),
-    /// It was deleted, or can't be decoded and is left as it is: the fire is closed, and nothing is reported.
-    Close(FireState, String),
+    /// It was deleted.
+    Deleted,
+    /// It can't be decoded, and is left as it is.
+    Damaged(StoreError),
 }
 
 /// What the store has of an open fire's run; an error when it does not answer.
 fn found_run(run: Result<Option<RunRecord>, StoreError>) -> Result<FoundRun, StoreError> {
     match run {
         Ok(Some(record)) => Ok(FoundRun::Recorded(Box::new(record))),
-        Ok(None) => Ok(FoundRun::Close(FireState::Failed, RUN_DELETED.to_owned())),
-        Err(error @ StoreError::Decode { .. }) => Ok(FoundRun::Close(FireState::Parked, error.to_string())),
+        Ok(None) => Ok(FoundRun::Deleted),
+        Err(error @ StoreError::Decode { .. }) => Ok(FoundRun::Damaged(error)),
         Err(error) => Err(error),
     }
 }
@@ -171,8 +190,8 @@ fn adopt(runner: &mut FireRunner, fire: &Fire, now: EpochMs) -> Result<(), Store
     // Fires recorded as ours but not in memory: the store committed the claim, but its reply was lost.
     let is_ours = fire.owner == runner.process().name;
     let is_abandoned = is_ours || !runner.process().is_alive(&fire.owner)?;
-    let is_mine = is_abandoned && runner.is_mine(&fire.automation)?;
-    match adoption(fire.state, is_abandoned, is_mine) {
+    let is_served = is_abandoned && runner.is_mine(&fire.automation)?;
+    match adoption(OpenFire { state: fire.state, is_abandoned, is_served }) {
         Adoption::Leave => Ok(()),
         Adoption::Start => adopt_claimed(runner, fire, now),
         Adoption::Resume => resume(runner, fire, None, ResumeCause::Adopted),
@@ -199,8 +218,12 @@ pub(super) fn resume(
     let (store, now) = (runner.process().store.clone(), runner.process().store_time()?);
     let record = match found_run(runner.process().wait(store.run(&fire.run)))? {
         FoundRun::Recorded(record) => record,
-        FoundRun::Close(state, reason) => {
-            return close_fire(runner.process(), fire, state, &reason).map(drop);
+        // Nothing is reported of a run that is not known.
+        FoundRun::Deleted => {
+            return close_fire(runner.process(), fire, FireState::Failed, RUN_DELETED).map(drop);
+        }
+        FoundRun::Damaged(error) => {
+            return close_fire(runner.process(), fire, FireState::Parked, &error.to_string()).map(drop);
         }
     };
     let revision = revision.or_else(|| runner.loaded().get(&fire.automation.name));
@@ -212,15 +235,16 @@ pub(super) fn resume(
         failures: fire.failures,
         retries: retries(revision.as_deref()),
     };
-    let Process { name, .. } = runner.process();
-    let by = (name.as_str(), runner.process().now());
-    match recovery(recover(recorded, cause), fire, undone_by.as_deref(), by) {
+    let resumer = Resumer { owner: &runner.process().name, now: runner.process().now() };
+    match recovery(recover(recorded, cause), fire, undone_by.as_deref(), resumer) {
         Recovery::Leave => Ok(()),
         Recovery::Complete(completed) => {
             complete_fire(runner.process(), fire, revision.as_deref(), completed, &record.note)
         }
         Recovery::Close(state, reason) => close_fire(runner.process(), fire, state, &reason).map(drop),
-        Recovery::Fail(given_up) => fail_recovered(runner, fire, &record, (given_up, &record.note)),
+        Recovery::Fail(given_up) => {
+            fail_recovered(runner, fire, &record, RecoveredFailure { given_up, note: &record.note })
+        }
         Recovery::Resume(counted) => {
             if !runner.process().wait(store.compare_and_set_fire(fire, &counted))? {
                 return Ok(());
@@ -305,7 +329,7 @@ fn not_resumed(
     match unresumed(why, fire.updated_at.since(fire.scheduled_at), timeout) {
         Unresumed::Park(note) => {
             runner.process().wait(record::park(&runner.process().store, record, &note))?;
-            fail_recovered(runner, &fire, record, (GivenUp::Parked, &note))
+            fail_recovered(runner, &fire, record, RecoveredFailure { given_up: GivenUp::Parked, note: &note })
         }
         Unresumed::Close(reason) => close_fire(runner.process(), &fire, FireState::Failed, &reason).map(drop),
         Unresumed::Retry { after, text } => {
@@ -313,16 +337,25 @@ fn not_resumed(
             resume_later(runner, fire, revision, after);
             Ok(())
         }
-        Unresumed::GiveUp => fail_recovered(runner, &fire, record, (GivenUp::Failed, &record.note)),
+        Unresumed::GiveUp => {
+            let failure = RecoveredFailure { given_up: GivenUp::Failed, note: &record.note };
+            fail_recovered(runner, &fire, record, failure)
+        }
     }
 }
 
-/// Closes the fire of a run that failed in another process, or before this one started, as given up with a note.
+/// How a recovered run is given up, and why.
+struct RecoveredFailure<'a> {
+    given_up: GivenUp,
+    note: &'a str,
+}
+
+/// Closes the fire of a run that failed in another process, or before this one started.
 fn fail_recovered(
     runner: &mut FireRunner,
     fire: &Fire,
     record: &RunRecord,
-    (given_up, note): (GivenUp, &str),
+    RecoveredFailure { given_up, note }: RecoveredFailure<'_>,
 ) -> Result<(), StoreError> {
     let (state, run) = (FireState::from(given_up), record.id.as_str());
     let texts = runner.process().wait(runner.process().store.run_payload(run))?;
@@ -374,24 +407,29 @@ mod tests {
 
     const HOUR: Duration = Duration::from_hours(1);
 
+    const ABANDONED: OpenFire = OpenFire { state: FireState::Running, is_abandoned: true, is_served: true };
+
     #[test]
     fn claimed_fire_that_is_abandoned_is_started() {
-        assert_eq!(adoption(FireState::Claimed, true, true), Adoption::Start);
+        assert_eq!(adoption(OpenFire { state: FireState::Claimed, ..ABANDONED }), Adoption::Start);
     }
 
     #[test]
     fn running_fire_that_is_abandoned_is_resumed() {
-        assert_eq!(adoption(FireState::Running, true, true), Adoption::Resume);
+        assert_eq!(adoption(ABANDONED), Adoption::Resume);
     }
 
     #[test]
     fn fire_of_a_living_process_is_left() {
-        assert_eq!(adoption(FireState::Running, false, true), Adoption::Leave);
+        assert_eq!(adoption(OpenFire { is_abandoned: false, ..ABANDONED }), Adoption::Leave);
     }
 
     #[test]
     fn abandoned_fire_of_another_folder_is_left() {
-        assert_eq!(adoption(FireState::Claimed, true, false), Adoption::Leave);
+        assert_eq!(
+            adoption(OpenFire { state: FireState::Claimed, is_served: false, ..ABANDONED }),
+            Adoption::Leave
+        );
     }
 
     fn fire() -> Fire {
@@ -401,7 +439,7 @@ mod tests {
     }
 
     fn recovered(transition: RecoveryTransition) -> Recovery {
-        recovery(transition, &fire(), Some("撤销01"), ("店/8", EpochMs::new(9_000)))
+        recovery(transition, &fire(), Some("撤销01"), Resumer { owner: "店/8", now: EpochMs::new(9_000) })
     }
 
     #[test]
@@ -445,14 +483,13 @@ mod tests {
     }
 
     #[test]
-    fn fire_whose_run_was_deleted_is_failed() {
-        assert_eq!(found_run(Ok(None)), Ok(FoundRun::Close(FireState::Failed, RUN_DELETED.to_owned())));
+    fn run_without_a_record_was_deleted() {
+        assert_eq!(found_run(Ok(None)), Ok(FoundRun::Deleted));
     }
 
     #[test]
-    fn fire_whose_run_cannot_be_decoded_is_parked() {
-        let expected = FoundRun::Close(FireState::Parked, damaged().to_string());
-        assert_eq!(found_run(Err(damaged())), Ok(expected));
+    fn run_that_cannot_be_decoded_is_damaged() {
+        assert_eq!(found_run(Err(damaged())), Ok(FoundRun::Damaged(damaged())));
     }
 
     #[test]

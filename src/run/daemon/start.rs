@@ -2,8 +2,8 @@
 
 use super::{
     due_fire::{
-        self, DueState, FireBehind, Held, Limited, Outlived, behind_another, beyond_bound, claimed_after,
-        handler_of, limited, outlived, relation, served,
+        self, DueState, FireBehind, FireCall, Held, Limited, Outlived, RelatedFire, behind_another,
+        beyond_bound, claimed_after, limited, outlived, relation, served,
     },
     ended_fire::FireEnd,
     finish::{FailedFire, close_fire},
@@ -121,16 +121,18 @@ fn apply_overlap_policy(
     revision: &Revision,
 ) -> Result<Option<StartOutcome>, StoreError> {
     let overlap = revision.automation.overlap;
-    let due = (fire, handler_of(revision, fire));
+    let due = FireCall::of(revision, fire);
     let others = runner.process().wait(runner.process().store.running_fires(&fire.automation))?;
-    let related =
-        others.into_iter().map(|other| (relation(due, (&other, handler_of(revision, &other))), other));
-    let Some((running, other)) = related.min_by_key(|(relation, _)| *relation) else {
+    let related = others
+        .iter()
+        .map(|other| RelatedFire { fire: other, relation: relation(due, FireCall::of(revision, other)) });
+    let Some(related) = related.min_by_key(|related| related.relation) else {
         return Ok(None);
     };
-    let transition = on_due(overlap, running, claimed_after(revision, fire));
-    if let Some(times) = outlived(fire, (running, &other), transition, runner.process().now()) {
-        log_outlived(runner, &other, times, transition);
+    let (other, transition) =
+        (related.fire, on_due(overlap, related.relation, claimed_after(revision, fire)));
+    if let Some(times) = outlived(fire, related, transition, runner.process().now()) {
+        log_outlived(runner, other, times, transition);
     }
     match transition {
         StartTransition::Start => Ok(None),
@@ -140,7 +142,7 @@ fn apply_overlap_policy(
         }
         StartTransition::Wait => Ok(Some(StartOutcome::Blocked)),
         StartTransition::Replace => {
-            replace(runner, &other)?;
+            replace(runner, other)?;
             Ok(Some(StartOutcome::Blocked))
         }
     }
@@ -149,7 +151,7 @@ fn apply_overlap_policy(
 /// Logs once of each run that it takes longer than the time to the next fire of its handler: if that is the rule,
 /// most fires of it do not run.
 fn log_outlived(runner: &mut FireRunner, other: &Fire, times: Outlived, transition: StartTransition) {
-    if !runner.notes_outlived(other) {
+    if !runner.note_outlived(other) {
         return;
     }
     let seconds = |span: Duration| humantime::format_duration(Duration::from_secs(span.as_secs()));
