@@ -82,11 +82,11 @@ fn run_with_unreadable_options_or_report_fails_commands_that_need_them() {
         );
         let resumed = folder.run(&["resume", "aaaaaa"]).failure(2);
         let error = "`options` in row `aaaaaa` of mpscript_run can't be read: expected a run's options as JSON, found \
-                     EOF while parsing a value at line 1 column 10";
+                     JSON that ends too early (line 1, column 10)";
         assert!(resumed.contains(error), "{resumed}");
         let failed = folder.run(&["failed", "aaaaaa"]).failure(2);
         let of_report = "`report` in row `aaaaaa` of mpscript_run can't be read: expected a run's report as JSON, found \
-                         EOF while parsing a value at line 1 column 7";
+                         JSON that ends too early (line 1, column 7)";
         assert!(failed.contains(of_report), "{failed}");
         // What can be read of it is shown.
         let shown = folder.run(&["show", "aaaaaa"]).success();
@@ -224,8 +224,8 @@ fn unreadable_automation_state_fails_the_run_and_is_not_overwritten() {
         let failed = folder.run(&arguments).failure(2);
         assert!(
             failed.contains(&format!(
-                "`state` in row `{DEFAULT_APPID} {url}, 每分` of mpscript_automation can't be read: expected a JSON object, found EOF \
-                 while parsing a value at line 1 column 5"
+                "`state` in row `{DEFAULT_APPID} {url}, 每分` of mpscript_automation can't be read: expected a JSON object, found JSON \
+                 that ends too early (line 1, column 5)"
             )),
             "{failed}"
         );
