@@ -128,7 +128,7 @@ fn live(folder: &Folder, arguments: &[&str], death: &Death) -> Option<Finished> 
     finished.code.is_some().then_some(finished)
 }
 
-/// Kills a run until it has ended, at most `most` times; returns how often it was killed.
+/// Kills a run until it has ended, at most `max` times; returns how often it was killed.
 fn one_run(with_store: fn(Folder) -> Folder, random: &mut fastrand::Rng, max: u32, expected: &Value) -> u32 {
     let sandbox = sandbox();
     faults(&sandbox);

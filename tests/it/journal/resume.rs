@@ -2,9 +2,10 @@
 
 use crate::fixtures::{
     program::Folder,
-    runs::{newest_run, newest_run_id, on_each_store, resume},
+    runs::{newest_run, newest_run_id, on_each_store, on_store, resume},
     sandbox_process::SandboxProcess,
 };
+use mpscript::store::Statement;
 use serde_json::{Value, json};
 
 const SCRIPT: &str = "print(followers().from_scene(98765).tag(\"展台\").changed);";
@@ -346,25 +347,22 @@ fn suspended_run_stops_when_its_lock_was_taken() {
     // It sleeps between two jobs, so that no call is in flight when it is stopped.
     let script =
         "followers().take(100).tag(\"共用\"); print(\"between\"); sleep(4); followers().tag(\"共用\");";
-    let folder = Folder::with(script).account();
+    let folder = Folder::with(script).account().env("MPSCRIPT_STORE", "store.sqlite3");
     let suspended = sandbox.start_run(&folder, &["--in-flight", "1"]);
     suspended.wait_for("between");
-    suspended.signal("STOP");
-    std::thread::sleep(std::time::Duration::from_millis(9_500));
-    let other = folder.file("other.rhai", "followers().untag(\"共用\");");
-    let mut run = other.run(&["run", "other.rhai", "--base-url", &sandbox.url(), "--quiet"]);
-    // It may have been stopped while it held the store's lock.
-    for _ in 0..3 {
-        if run.code == Some(0) {
-            break;
-        }
-        suspended.signal("CONT");
-        std::thread::sleep(std::time::Duration::from_millis(30));
+    on_store(&folder, async |store| {
+        // A statement succeeds once the run is stopped outside a transaction, which would lock the store for others.
+        let missed = "UPDATE mpscript_run SET heartbeat_at = heartbeat_at - 60000 WHERE state = 'running'";
         suspended.signal("STOP");
-        std::thread::sleep(std::time::Duration::from_millis(9_500));
-        run = other.run(&["run", "other.rhai", "--base-url", &sandbox.url(), "--quiet"]);
-    }
-    run.success();
+        while store.execute(Statement::new(missed)).await != Ok(1) {
+            suspended.signal("CONT");
+            suspended.signal("STOP");
+        }
+    });
+    let other = folder.file("other.rhai", "followers().untag(\"共用\");");
+    other.run(&["run", "other.rhai", "--base-url", &sandbox.url(), "--quiet"]).success();
+    // Its sleep is over by then, so that it goes on to the second job before its next heartbeat.
+    std::thread::sleep(std::time::Duration::from_secs(4));
     suspended.signal("CONT");
     let finished = suspended.finish();
     assert_eq!(finished.code, Some(5), "{}", finished.err);
