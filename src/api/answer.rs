@@ -26,7 +26,7 @@ pub struct OpenidPage {
     /// How many there are on all pages.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub total: Option<i64>,
-    /// How many this page has. Every page says it, so that an answer without it is none.
+    /// How many this page has. Every page says it, so that an answer without it is not a page.
     pub count: i64,
     /// The page itself, absent when it is empty.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -98,7 +98,7 @@ pub const TOO_MANY_CUSTOM_FIELDS: i64 = 40124;
 pub const INVALID_APPSECRET: i64 = 40125;
 /// An uploaded file is neither a PNG nor a JPG.
 pub const INVALID_IMAGE_FORMAT: i64 = 40137;
-/// A card's picture is none that was uploaded.
+/// A card's picture was not uploaded before.
 pub const INVALID_IMAGE_URL: i64 = 40141;
 /// A card's parameter is out of bounds.
 pub const INVALID_CARD_PARAMETERS: i64 = 40150;

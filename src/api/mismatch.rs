@@ -70,9 +70,13 @@ impl Display for Mismatch {
 pub fn explain<T: DeserializeOwned>(json: &Value) -> Option<Mismatch> {
     let (place, fault) = read::<T>(json).err()?;
     Some(match fault {
-        Fault::Wrong { found, expected } => Mismatch { place, found: Some(found), expected: Some(expected) },
-        Fault::Other => Mismatch { place, found: Some("not what it must be".to_owned()), expected: None },
-        Fault::Missing(name) => {
+        DecodeFault::Wrong { found, expected } => {
+            Mismatch { place, found: Some(found), expected: Some(expected) }
+        }
+        DecodeFault::Other => {
+            Mismatch { place, found: Some("not what it must be".to_owned()), expected: None }
+        }
+        DecodeFault::Missing(name) => {
             // What must be there is what null is refused for in its place.
             let mut with_null = json.clone();
             let object = place.iter().try_fold(&mut with_null, |at, segment| match segment {
@@ -85,7 +89,7 @@ pub fn explain<T: DeserializeOwned>(json: &Value) -> Option<Mismatch> {
                 object.insert(name.to_owned(), Value::Null);
             }
             let expected = match read::<T>(&with_null) {
-                Err((at, Fault::Wrong { expected, .. })) if at == place => Some(expected),
+                Err((at, DecodeFault::Wrong { expected, .. })) if at == place => Some(expected),
                 _ => None,
             };
             Mismatch { place, found: None, expected }
@@ -93,28 +97,28 @@ pub fn explain<T: DeserializeOwned>(json: &Value) -> Option<Mismatch> {
     })
 }
 
-fn read<T: DeserializeOwned>(json: &Value) -> Result<T, (Vec<Segment>, Fault)> {
+fn read<T: DeserializeOwned>(json: &Value) -> Result<T, (Vec<Segment>, DecodeFault)> {
     let place = RefCell::default();
     T::deserialize(Placed { json, place: &place }).map_err(|fault| (place.into_inner(), fault))
 }
 
 /// Why a visitor refuses a value.
 #[derive(Debug)]
-enum Fault {
+enum DecodeFault {
     Missing(&'static str),
     Wrong { found: String, expected: String },
     Other,
 }
 
-impl std::error::Error for Fault {}
+impl std::error::Error for DecodeFault {}
 
-impl Display for Fault {
+impl Display for DecodeFault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{self:?}")
     }
 }
 
-impl Error for Fault {
+impl Error for DecodeFault {
     fn custom<T: Display>(_message: T) -> Self {
         Self::Other
     }
@@ -176,9 +180,9 @@ impl<'a> Placed<'a> {
 }
 
 impl<'de> Deserializer<'de> for Placed<'_> {
-    type Error = Fault;
+    type Error = DecodeFault;
 
-    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Fault> {
+    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, DecodeFault> {
         let depth = self.place.borrow().len();
         match self.json {
             Value::Null => visitor.visit_unit(),
@@ -193,12 +197,12 @@ impl<'de> Deserializer<'de> for Placed<'_> {
                 visitor.visit_seq(Entries { rest: entries.iter().enumerate(), place: self.place, depth })
             }
             Value::Object(fields) => {
-                visitor.visit_map(Fields { rest: fields.iter(), next: None, place: self.place, depth })
+                visitor.visit_map(ObjectFields { rest: fields.iter(), next: None, place: self.place, depth })
             }
         }
     }
 
-    fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Fault> {
+    fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, DecodeFault> {
         if self.json.is_null() { visitor.visit_none() } else { visitor.visit_some(self) }
     }
 
@@ -206,7 +210,7 @@ impl<'de> Deserializer<'de> for Placed<'_> {
         self,
         _name: &'static str,
         visitor: V,
-    ) -> Result<V::Value, Fault> {
+    ) -> Result<V::Value, DecodeFault> {
         visitor.visit_newtype_struct(self)
     }
 
@@ -215,8 +219,8 @@ impl<'de> Deserializer<'de> for Placed<'_> {
         name: &'static str,
         variants: &'static [&'static str],
         visitor: V,
-    ) -> Result<V::Value, Fault> {
-        self.json.clone().deserialize_enum(name, variants, visitor).map_err(|_| Fault::Other)
+    ) -> Result<V::Value, DecodeFault> {
+        self.json.clone().deserialize_enum(name, variants, visitor).map_err(|_| DecodeFault::Other)
     }
 
     forward_to_deserialize_any! {
@@ -232,9 +236,12 @@ struct Entries<'a> {
 }
 
 impl<'de> SeqAccess<'de> for Entries<'_> {
-    type Error = Fault;
+    type Error = DecodeFault;
 
-    fn next_element_seed<S: DeserializeSeed<'de>>(&mut self, seed: S) -> Result<Option<S::Value>, Fault> {
+    fn next_element_seed<S: DeserializeSeed<'de>>(
+        &mut self,
+        seed: S,
+    ) -> Result<Option<S::Value>, DecodeFault> {
         let Some((index, json)) = self.rest.next() else {
             self.place.borrow_mut().truncate(self.depth);
             return Ok(None);
@@ -243,25 +250,25 @@ impl<'de> SeqAccess<'de> for Entries<'_> {
     }
 }
 
-struct Fields<'a> {
+struct ObjectFields<'a> {
     rest: serde_json::map::Iter<'a>,
     next: Option<(&'a String, &'a Value)>,
     place: &'a RefCell<Vec<Segment>>,
     depth: usize,
 }
 
-impl<'de> MapAccess<'de> for Fields<'_> {
-    type Error = Fault;
+impl<'de> MapAccess<'de> for ObjectFields<'_> {
+    type Error = DecodeFault;
 
-    fn next_key_seed<S: DeserializeSeed<'de>>(&mut self, seed: S) -> Result<Option<S::Value>, Fault> {
+    fn next_key_seed<S: DeserializeSeed<'de>>(&mut self, seed: S) -> Result<Option<S::Value>, DecodeFault> {
         self.place.borrow_mut().truncate(self.depth);
         self.next = self.rest.next();
         let Some((name, _)) = self.next else { return Ok(None) };
         seed.deserialize(StrDeserializer::new(name)).map(Some)
     }
 
-    fn next_value_seed<S: DeserializeSeed<'de>>(&mut self, seed: S) -> Result<S::Value, Fault> {
-        let Some((name, json)) = self.next.take() else { return Err(Fault::Other) };
+    fn next_value_seed<S: DeserializeSeed<'de>>(&mut self, seed: S) -> Result<S::Value, DecodeFault> {
+        let Some((name, json)) = self.next.take() else { return Err(DecodeFault::Other) };
         seed.deserialize(Placed::at(json, self.place, self.depth, Segment::Field(name.clone())))
     }
 }

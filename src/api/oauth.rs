@@ -223,7 +223,7 @@ pub struct Authorize {
 /// Why no page can be opened with these.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum AuthorizeError {
-    /// The address to come back to is none.
+    /// The address to come back to is not a web address.
     #[error("redirect_uri `{0}` is not an address that begins with https:// or http://")]
     RedirectUri(String),
     /// There is no such scope.

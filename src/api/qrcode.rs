@@ -95,7 +95,7 @@ endpoint! {
 
 /// Permanent or temporary, with a number or a text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Kind {
+pub struct CodeKind {
     /// It never expires.
     pub is_permanent: bool,
     /// Its scene is a text.
@@ -107,7 +107,7 @@ impl Create {
     ///
     /// # Errors
     /// The kind is unknown (40052), or the scene or the validity is out of bounds (40053).
-    pub fn check(&self) -> Result<Kind, Violation> {
+    pub fn check(&self) -> Result<CodeKind, Violation> {
         let (is_permanent, is_text) = match self.action_name.as_str() {
             QR_SCENE => (false, false),
             QR_STR_SCENE => (false, true),
@@ -127,6 +127,6 @@ impl Create {
         if !is_scene || !self.expire_seconds.is_none_or(is_valid) {
             return Err(Violation::QrCodeInfo);
         }
-        Ok(Kind { is_permanent, is_text })
+        Ok(CodeKind { is_permanent, is_text })
     }
 }

@@ -41,7 +41,7 @@ endpoint! {
     ///
     /// ```rhai
     /// try {
-    ///     user::info("nobody");
+    ///     user::info("oUnknown");
     /// } catch (e) {
     ///     print(rid::get(e.rid).request_url);
     /// }

@@ -172,7 +172,7 @@ endpoint! {
     ///
     /// One call takes 50 openids (40032); a longer list is cut into calls. A follower has at most
     /// 20 tags (45059). One bad openid refuses its whole call, or the platform does the others
-    /// and names it (45171): `openids([…]).tag(…)` sets it aside and goes on.
+    /// and names it (45171): `openids([…]).tag(…)` skips and reports it, and continues.
     /// Source: 批量为用户打标签 (batchTagging).
     ///
     /// ```rhai

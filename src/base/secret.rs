@@ -16,7 +16,7 @@ const MASK: &str = "***";
 /// Secrets shorter than this are not masked in other text: every `a` would be.
 const MIN_MASKED_LEN: usize = 6;
 
-/// A password that a person has chosen may be a common word. One of at least this length is none.
+/// A password that a person has chosen may be a common word. One of at least this length is not, and is masked.
 const MIN_MASKED_PASSWORD: usize = 12;
 
 /// An AppSecret, a token: prints as `***`, and has no `Serialize` of its own.

@@ -117,13 +117,13 @@ pub(super) fn head(bytes: &[u8]) -> Result<Option<Head>, String> {
 /// quote them, and so may the answers to later calls.
 pub(super) fn tokens_in(bytes: &[u8]) -> Vec<Secret> {
     #[derive(serde::Deserialize)]
-    struct Given {
+    struct GivenTokens {
         access_token: Option<Secret>,
         refresh_token: Option<Secret>,
     }
     let given = serde_json::from_slice(bytes).or_else(|_| serde_json::from_slice(&repair(bytes)));
     given
-        .map(|given: Given| given.access_token.into_iter().chain(given.refresh_token).collect())
+        .map(|given: GivenTokens| given.access_token.into_iter().chain(given.refresh_token).collect())
         .unwrap_or_default()
 }
 

@@ -20,9 +20,9 @@ const WRITE_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Counts calls of one account, by endpoint and day. Clones share the counts.
 #[derive(Clone)]
-pub struct Ledger(Arc<Inner>);
+pub struct Ledger(Arc<LedgerInner>);
 
-struct Inner {
+struct LedgerInner {
     store: Store,
     account: String,
     clock: Clock,
@@ -39,7 +39,7 @@ impl Ledger {
     /// A ledger of an account in a store.
     #[must_use]
     pub fn new(store: Store, account: String, clock: Clock, reset: Reset) -> Self {
-        Self(Arc::new(Inner {
+        Self(Arc::new(LedgerInner {
             store,
             account,
             clock,

@@ -59,7 +59,7 @@ impl Transport {
     fn http(&self) -> Result<&reqwest::Client, CallError> {
         self.http
             .get_or_init(|| {
-                let builder = builder(Network::new(self.base.is_loopback(), self.base.is_plain()));
+                let builder = builder(Network::of(&self.base));
                 builder
                     .pool_max_idle_per_host(MAX_IDLE_CONNECTIONS)
                     .build()
@@ -129,12 +129,23 @@ enum Network {
 }
 
 impl Network {
-    /// Plain HTTP leaves this machine never.
-    const fn new(is_loopback: bool, is_plain: bool) -> Self {
-        match (is_loopback, is_plain) {
-            (true, true) => Self::PlainLoopback,
-            (true, false) => Self::Loopback,
-            (false, _) => Self::Remote,
+    /// The way to an address. Plain HTTP leaves this machine never.
+    fn of(base: &BaseUrl) -> Self {
+        if !base.is_loopback() {
+            Self::Remote
+        } else if base.is_plain() {
+            Self::PlainLoopback
+        } else {
+            Self::Loopback
+        }
+    }
+
+    /// The way to a URL of any form.
+    fn of_url(url: &url::Url) -> Self {
+        match (url.host_str(), url.scheme()) {
+            (Some("127.0.0.1" | "localhost" | "[::1]"), "http") => Self::PlainLoopback,
+            (Some("127.0.0.1" | "localhost" | "[::1]"), _) => Self::Loopback,
+            _ => Self::Remote,
         }
     }
 }
@@ -161,14 +172,13 @@ fn builder(network: Network) -> reqwest::ClientBuilder {
 /// When there is no answer, or one with an error status. The message never contains the URL, which may be a secret.
 pub async fn ping(url: &str) -> Result<(), String> {
     let url = url::Url::parse(url).map_err(|error| error.to_string())?;
-    let is_loopback = matches!(url.host_str(), Some("127.0.0.1" | "localhost" | "[::1]"));
-    let http = builder(Network::new(is_loopback, url.scheme() == "http")).build();
+    let http = builder(Network::of_url(&url)).build();
     let answer = http.map_err(|error| innermost(&error))?.get(url).send().await;
     let status = answer.map_err(|error| innermost(&error.without_url()))?.status();
     if status.is_success() { Ok(()) } else { Err(format!("HTTP status {}", status.as_u16())) }
 }
 
-/// Sends a request and reads its answer, which may have up to `most` bytes.
+/// Sends a request and reads its answer, which may have up to `max` bytes.
 async fn read(outgoing: reqwest::RequestBuilder, max: usize) -> Result<Reply, Fault> {
     let fault = |error: reqwest::Error| Fault {
         sent: !(error.is_connect() || error.is_builder()),

@@ -55,7 +55,7 @@ pub enum Error {
     /// The keys have no EncodingAESKey.
     #[error("no EncodingAESKey is configured")]
     NoAesKey,
-    /// The EncodingAESKey is none.
+    /// The EncodingAESKey is malformed.
     #[error("the EncodingAESKey is not 43 letters and digits: it has {characters} characters")]
     AesKey {
         /// How many characters it has.

@@ -22,7 +22,7 @@ pub enum Kind {
 
 /// A field that pushes are known to have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Field {
+pub struct PushField {
     /// The platform's name.
     pub name: &'static str,
     /// What it holds.
@@ -35,7 +35,7 @@ macro_rules! fields {
     ($( $name:literal $kind:ident $doc:literal; )*) => {
         /// Every field that a message or an event is known to have. One that the platform adds is
         /// kept all the same, as text or as a group.
-        pub const FIELDS: &[Field] = &[$( Field { name: $name, kind: Kind::$kind, doc: $doc } ),*];
+        pub const FIELDS: &[PushField] = &[$( PushField { name: $name, kind: Kind::$kind, doc: $doc } ),*];
     };
 }
 
@@ -150,7 +150,7 @@ fn kind_of(name: &str) -> Kind {
 
 /// The scene of a QR code (带参数的二维码).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Scene<'a> {
+pub enum EventScene<'a> {
     /// A number from 1 to 4,294,967,295 (`scene_id`).
     Id(u32),
     /// Any other text (`scene_str`). A push does not tell a text of digits from a number.
@@ -238,7 +238,7 @@ impl Message {
     /// The scene of the QR code that the user came by (`subscribe` with `qrscene_…`) or scanned
     /// (`SCAN`).
     #[must_use]
-    pub fn scene(&self) -> Option<Scene<'_>> {
+    pub fn scene(&self) -> Option<EventScene<'_>> {
         let key = self.event_key()?;
         let scene = match self.event()? {
             "subscribe" => key.strip_prefix("qrscene_")?,
@@ -247,8 +247,8 @@ impl Message {
         };
         let is_number = scene.bytes().all(|byte| byte.is_ascii_digit()) && !scene.starts_with('0');
         match scene.parse() {
-            Ok(id) if is_number => Some(Scene::Id(id)),
-            _ => Some(scene).filter(|scene| !scene.is_empty()).map(Scene::Str),
+            Ok(id) if is_number => Some(EventScene::Id(id)),
+            _ => Some(scene).filter(|scene| !scene.is_empty()).map(EventScene::Str),
         }
     }
 

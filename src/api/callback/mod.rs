@@ -19,7 +19,7 @@ mod xml;
 pub use envelope::{AesKey, Encrypted, Keys, decrypt, encrypt, encrypted_reply};
 pub use error::Error;
 pub(crate) use message::{ENTRY, is_repeated, repeated_in};
-pub use message::{FIELDS, Field, Kind, Message, Scene};
+pub use message::{EventScene, FIELDS, Kind, Message, PushField};
 pub use reply::{Article, MAX_ARTICLES, REPLY_TEXT_BYTES, Reply};
 pub use signature::{msg_signature, signature, verify};
 pub use xml::{MAX_BYTES, MAX_DEPTH, cdata};

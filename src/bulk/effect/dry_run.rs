@@ -80,7 +80,7 @@ impl DryRun {
         present.saturating_add(more).max(0)
     }
 
-    /// So many followers would get a tag, or lose it.
+    /// Counts the followers that would get a tag, or lose it.
     pub(crate) fn change_members(&self, change: Change, followers: usize) {
         let followers = i64::try_from(followers).unwrap_or(i64::MAX);
         let (id, more) = match change {

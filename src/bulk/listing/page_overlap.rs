@@ -46,7 +46,7 @@ impl PageOverlap {
         Self { hasher, before }
     }
 
-    /// Drops the repetitions, and remembers the page. An empty page is none to be compared with.
+    /// Drops the repetitions, and remembers the page. An empty page is not remembered.
     pub(super) fn drop_repeated(&mut self, openids: &mut Vec<String>) {
         if openids.is_empty() {
             return;

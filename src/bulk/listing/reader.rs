@@ -76,7 +76,7 @@ pub struct ReaderConfig {
     pub source: Source,
     /// Whether details are fetched.
     pub details: Details,
-    /// The field without which fetched details are none.
+    /// The field that fetched details must have to be used.
     pub needed: Option<NeededField>,
     /// The most followers in all.
     pub limit: Option<usize>,

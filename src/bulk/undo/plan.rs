@@ -92,7 +92,11 @@ pub async fn plan_undo(store: &Store, run: &str) -> Result<UndoPlan, StoreError>
         let Some(last) = rows.last() else { break };
         after = last.seq;
         for row in rows {
-            let effect = RecordedEffect::read(run, &row)?.map(|effect| (effect.inverse(row.kind), effect));
+            let effect = RecordedEffect::read(run, &row)?.map(|effect| StepEffect {
+                seq: row.seq,
+                inverse: effect.inverse(row.kind),
+                effect,
+            });
             steps.add(row, effect);
         }
     }
@@ -137,8 +141,8 @@ struct TagHistory {
 }
 
 impl TopLevelSteps {
-    /// Adds a step, which may be a child of a top-level one, with its effect and what undoes that.
-    fn add(&mut self, row: StepRow, effect: Option<(Inverse, RecordedEffect)>) {
+    /// Adds a step, which may be a child of a top-level one, with its effect.
+    fn add(&mut self, row: StepRow, effect: Option<StepEffect>) {
         let place = row.step.split('/').next().unwrap_or_default().to_owned();
         let at = *self.places.entry(place.clone()).or_insert_with(|| {
             let (kind, label) = (row.kind, row.label.clone());
@@ -149,12 +153,12 @@ impl TopLevelSteps {
         if row.step == top.step {
             (top.kind, top.label) = (row.kind, row.label);
         }
-        let Some((inverse, effect)) = effect else { return };
+        let Some(recorded) = effect else { return };
         // Followers that were changed are changed back together; whatever has a name is undone step by step.
-        if matches!(effect, RecordedEffect::Change(_)) {
-            top.effects.retain(|known| known.effect != effect);
+        if matches!(recorded.effect, RecordedEffect::Change(_)) {
+            top.effects.retain(|known| known.effect != recorded.effect);
         }
-        top.effects.push(StepEffect { seq: row.seq, effect, inverse });
+        top.effects.push(recorded);
     }
 
     fn plan(self, run: &str) -> UndoPlan {
@@ -313,7 +317,12 @@ mod tests {
                 answer: String::new(),
                 has_batches: false,
             };
-            all.add(row, effect.clone().map(|effect| (inverse(&effect, *kind), effect)));
+            let seq = row.seq;
+            let recorded = effect.clone().map(|effect| {
+                let inverse = inverse(&effect, *kind);
+                StepEffect { seq, effect, inverse }
+            });
+            all.add(row, recorded);
         }
         all.plan("R")
     }

@@ -38,7 +38,7 @@ enum Finding {
 
 pub(crate) fn execute(host: &Host, arguments: &DoctorArguments) -> anyhow::Result<u8> {
     log::start(host, log::Verbosity::Warnings);
-    let mut report = Report { host, is_well: true };
+    let mut report = Findings { host, is_well: true };
     let runtime = start_runtime()?;
     let target = &arguments.target;
     let sandbox = if target.sandbox { Some(start_sandbox()?) } else { None };
@@ -75,12 +75,12 @@ pub(crate) fn execute(host: &Host, arguments: &DoctorArguments) -> anyhow::Resul
     Ok(report.code())
 }
 
-struct Report<'a> {
+struct Findings<'a> {
     host: &'a Host,
     is_well: bool,
 }
 
-impl Report<'_> {
+impl Findings<'_> {
     fn show(&mut self, what: &str, finding: &Finding) {
         let line = |mark: &str, text: &str| format!("{mark:<5}{what:<15}{text}");
         let remedy = |text: &str| format!("{:<20}→ {text}", "");
@@ -120,7 +120,7 @@ fn problem(diagnostic: Diagnostic) -> Finding {
 
 /// The account, if it is configured well.
 fn configuration(
-    report: &mut Report,
+    report: &mut Findings,
     host: &Host,
     target: &TargetArgs,
     sandbox: Option<&Sandbox>,
@@ -155,7 +155,7 @@ fn find_client_account(
 }
 
 /// The store, if it can be written.
-fn check_store(report: &mut Report, host: &Host, target: &TargetArgs, runtime: &Runtime) -> Option<Store> {
+fn check_store(report: &mut Findings, host: &Host, target: &TargetArgs, runtime: &Runtime) -> Option<Store> {
     match open_writable(host, target, runtime) {
         Ok(Some(store)) => {
             report.show("store", &Finding::Good(store.location().to_owned()));
@@ -244,7 +244,7 @@ fn host_answer(probe: &Probe) -> Finding {
 }
 
 /// Token, whitelist and rights.
-async fn account_works(report: &mut Report<'_>, client: &Client) {
+async fn account_works(report: &mut Findings<'_>, client: &Client) {
     let token = client.token().await;
     let hint = |error: &CallError| remedy(client, error);
     match &token {

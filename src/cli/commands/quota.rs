@@ -17,7 +17,7 @@ use std::collections::BTreeMap;
 use tokio::runtime::Runtime;
 
 /// One endpoint's day.
-struct Line {
+struct EndpointDay {
     endpoint: String,
     /// `None` if what was counted can't be decoded.
     used: Option<i64>,
@@ -54,7 +54,7 @@ pub(crate) fn today(host: &Host, runtime: &Runtime, connection: &Connection) -> 
 }
 
 /// What the store has counted today.
-fn counted(host: &Host, runtime: &Runtime, connection: &Connection) -> anyhow::Result<Vec<Line>> {
+fn counted(host: &Host, runtime: &Runtime, connection: &Connection) -> anyhow::Result<Vec<EndpointDay>> {
     let client = connection.client()?;
     let day = client.reset().day(host.clock.now_secs());
     let usage = match &connection.store {
@@ -72,7 +72,7 @@ fn counted(host: &Host, runtime: &Runtime, connection: &Connection) -> anyhow::R
             }
         };
     }
-    let line = |endpoint: String, usage: Option<Usage>, limit| Line {
+    let line = |endpoint: String, usage: Option<Usage>, limit| EndpointDay {
         endpoint,
         used: usage.as_ref().map(|usage| usage.used),
         limit,
@@ -93,12 +93,12 @@ fn counted(host: &Host, runtime: &Runtime, connection: &Connection) -> anyhow::R
 }
 
 /// What the platform says, a call for each endpoint.
-async fn live(client: &Client) -> Result<Vec<Line>, CallError> {
+async fn live(client: &Client) -> Result<Vec<EndpointDay>, CallError> {
     let mut lines = Vec::new();
     for spec in api::all().into_iter().filter(|spec| spec.credential == Credential::AccessToken) {
         let request = quota::Get { cgi_path: spec.path.to_owned() };
         match client.call(&request).await {
-            Ok(answer) => lines.push(Line {
+            Ok(answer) => lines.push(EndpointDay {
                 endpoint: spec.path.to_owned(),
                 used: Some(answer.quota.used),
                 limit: Some(answer.quota.daily_limit),
@@ -116,7 +116,7 @@ async fn live(client: &Client) -> Result<Vec<Line>, CallError> {
     Ok(lines)
 }
 
-fn show(lines: &[Line]) -> String {
+fn show(lines: &[EndpointDay]) -> String {
     let count = |count: i64| with_thousands(count.unsigned_abs());
     let mut text = format!("{:<42} {:>10} {:>10} {:>10}\n", "endpoint", "used", "left", "a day");
     for line in lines {

@@ -44,7 +44,7 @@ const MAX_DEPTH: usize = 8;
 type Contents = BTreeMap<PathBuf, Option<String>>;
 
 /// What wakes the loop.
-enum Wake {
+enum WatchEvent {
     Changed,
     Stop,
 }
@@ -106,7 +106,7 @@ pub(crate) fn execute(host: &Host, arguments: &WatchArguments) -> anyhow::Result
     let watcher = if arguments.poll {
         None
     } else {
-        match watch(&folder, move || drop(changed.send(Wake::Changed))) {
+        match watch(&folder, move || drop(changed.send(WatchEvent::Changed))) {
             Ok(watcher) => Some(watcher),
             Err(error) => {
                 host.err.line(&format!("watch: the system reports no changes ({error}); polling the files"));
@@ -116,7 +116,7 @@ pub(crate) fn execute(host: &Host, arguments: &WatchArguments) -> anyhow::Result
     };
     runtime.spawn(async move {
         signal().await;
-        let _ = wake.send(Wake::Stop);
+        let _ = wake.send(WatchEvent::Stop);
     });
     let check_interval = if watcher.is_some() { CHECK_INTERVAL } else { POLL_INTERVAL };
     let watching =
@@ -145,15 +145,15 @@ struct Watching<'a> {
 }
 
 impl Watching<'_> {
-    fn run(&self, woken: &Receiver<Wake>) -> anyhow::Result<u8> {
+    fn run(&self, woken: &Receiver<WatchEvent>) -> anyhow::Result<u8> {
         let mut contents = self.contents();
         let mut child = Some(self.start()?);
         let (mut changed, mut looked) = (None::<Stopwatch>, Stopwatch::start());
         let mut is_to_run = false;
         loop {
             match woken.recv_timeout(TICK) {
-                Ok(Wake::Changed) => changed = changed.or_else(|| Some(Stopwatch::start())),
-                Ok(Wake::Stop) => {
+                Ok(WatchEvent::Changed) => changed = changed.or_else(|| Some(Stopwatch::start())),
+                Ok(WatchEvent::Stop) => {
                     // Ctrl-C reaches the run too; SIGTERM does not.
                     if let Some(mut child) = child {
                         interrupt(&child);

@@ -92,7 +92,7 @@ impl Drop for Progress {
 
 /// The stages of a job, in order; each overlaps the next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Kind {
+enum StageKind {
     Listing,
     Details,
     Changes,
@@ -100,7 +100,7 @@ enum Kind {
 
 /// One stage of a job.
 struct Stage {
-    kind: Kind,
+    kind: StageKind,
     /// The endpoint that it calls, once that is known.
     calls: Option<StageCalls>,
     samples: VecDeque<Sample>,
@@ -159,7 +159,7 @@ impl JobView {
     /// Reads the counts; a stage is shown once it has done something.
     fn sample(&mut self) {
         let style = ProgressStyle::with_template("{prefix:8} {bar:16} {wide_msg}");
-        for kind in [Kind::Listing, Kind::Details, Kind::Changes] {
+        for kind in [StageKind::Listing, StageKind::Details, StageKind::Changes] {
             let done = self.done(kind);
             let at = self.stages.iter().position(|stage| stage.kind == kind);
             let at = match at {
@@ -170,9 +170,9 @@ impl JobView {
                         bar.set_style(style.clone());
                     }
                     bar.set_prefix(match kind {
-                        Kind::Listing => "listed",
-                        Kind::Details => "details",
-                        Kind::Changes => "changed",
+                        StageKind::Listing => "listed",
+                        StageKind::Details => "details",
+                        StageKind::Changes => "changed",
                     });
                     self.stages.push(Stage { kind, calls: None, samples: VecDeque::new(), bar });
                     self.stages.len() - 1
@@ -191,12 +191,12 @@ impl JobView {
     }
 
     /// The endpoint of a stage, as the estimate names it.
-    fn calls_of(&self, kind: Kind) -> Option<StageCalls> {
+    fn calls_of(&self, kind: StageKind) -> Option<StageCalls> {
         let estimates = self.job.cost.get()?;
         let is_of = |spec: &Spec| match kind {
-            Kind::Listing => spec.cursor.is_some(),
-            Kind::Details => spec.name == user::Batch::SPEC.name,
-            Kind::Changes => spec.kind == CallKind::Write,
+            StageKind::Listing => spec.cursor.is_some(),
+            StageKind::Details => spec.name == user::Batch::SPEC.name,
+            StageKind::Changes => spec.kind == CallKind::Write,
         };
         let specs = api::all();
         let found = estimates.iter().find_map(|estimate| {
@@ -208,26 +208,28 @@ impl JobView {
         Some(StageCalls { spec, sent_before, left_before })
     }
 
-    fn done(&self, kind: Kind) -> u64 {
+    fn done(&self, kind: StageKind) -> u64 {
         let counts = &self.job.counts;
         match kind {
-            Kind::Listing => Counters::read(&counts.listed),
-            Kind::Details => Counters::read(&counts.fetched),
-            Kind::Changes => Counters::read(&counts.changed),
+            StageKind::Listing => Counters::read(&counts.listed),
+            StageKind::Details => Counters::read(&counts.fetched),
+            StageKind::Changes => Counters::read(&counts.changed),
         }
     }
 
     /// How many followers a stage has to do, as far as that is known.
-    fn total(&self, kind: Kind) -> u64 {
+    fn total(&self, kind: StageKind) -> u64 {
         let counts = &self.job.counts;
         match kind {
-            Kind::Listing | Kind::Details => {
+            StageKind::Listing | StageKind::Details => {
                 let total = self.job.max_listed.map_or(Counters::read(&counts.total), |max| {
                     Counters::read(&counts.total).min(max as u64)
                 });
                 total.max(Counters::read(&counts.listed))
             }
-            Kind::Changes => Counters::read(&counts.matched).saturating_sub(Counters::read(&counts.already)),
+            StageKind::Changes => {
+                Counters::read(&counts.matched).saturating_sub(Counters::read(&counts.already))
+            }
         }
     }
 
@@ -254,7 +256,7 @@ impl JobView {
         if let Some(rate) = stage.rate() {
             text.push_str(&format!("  {}/s", with_thousands(rate)));
             let left = total.saturating_sub(done);
-            if stage.kind != Kind::Changes && rate > 0 && left > 0 {
+            if stage.kind != StageKind::Changes && rate > 0 && left > 0 {
                 text.push_str(&format!("  {} left", seconds(left.div_ceil(rate))));
             }
         }

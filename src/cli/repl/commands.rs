@@ -348,16 +348,16 @@ fn undo(repl: &mut ReplSession, editor: Option<&mut LineEditor>) -> anyhow::Resu
     if repl.session.rollback() {
         repl.refresh_names();
         repl.host.out.line("the variables are as before that line");
-        if let Some(earlier) = repl.session.last_undoable() {
-            repl.host.out.line(&earlier_line(repl, &earlier));
+        if let Some((back, run)) = repl.session.last_undoable() {
+            repl.host.out.line(&earlier_line(repl, back, &run));
         }
         return Ok(());
     }
     fail("there is no earlier line to undo", "the last lines can be undone, one after another")
 }
 
-/// Says that an earlier line has changed the account, and what undoes it.
-fn earlier_line(repl: &ReplSession, (back, run): &(usize, String)) -> String {
+/// Says that the line `back` lines ago has changed the account, and what undoes it; 0 is one that `:undo` can't reach.
+fn earlier_line(repl: &ReplSession, back: usize, run: &str) -> String {
     let times = match back {
         0 => return format!("an earlier line has changed the account: mpscript undo {run} undoes that"),
         1 => ":undo one more time".to_owned(),

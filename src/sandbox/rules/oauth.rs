@@ -13,7 +13,7 @@ use crate::{
         rules::simulate::Simulate,
         world::{
             api_error::ApiError,
-            grants::{Code, MAX_ENTRIES, Refreshable, Session},
+            grants::{GrantCode, MAX_ENTRIES, Refreshable, Session},
             world::World,
         },
     },
@@ -31,7 +31,7 @@ impl World {
         }
         self.oauth
             .codes
-            .insert(code.clone(), Code { number, scope: scope.to_owned(), expires, is_used: false });
+            .insert(code.clone(), GrantCode { number, scope: scope.to_owned(), expires, is_used: false });
         code
     }
 

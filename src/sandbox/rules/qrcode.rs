@@ -3,7 +3,7 @@
 use crate::{
     api::{
         Violation, errcode,
-        qrcode::{self, Kind, Ticket},
+        qrcode::{self, CodeKind, Ticket},
     },
     sandbox::{
         rules::simulate::Simulate,
@@ -53,7 +53,7 @@ impl World {
 
 impl Simulate for qrcode::Create {
     fn simulate(self, world: &mut World) -> Result<Ticket, ApiError> {
-        let Kind { is_permanent, is_text } = self.check()?;
+        let CodeKind { is_permanent, is_text } = self.check()?;
         let scene = if is_text {
             Scene::Text(self.action_info.scene.scene_str.unwrap_or_default())
         } else {

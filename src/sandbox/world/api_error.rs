@@ -24,6 +24,15 @@ pub(crate) enum Speaker {
     Business,
 }
 
+/// How much a message says.
+#[derive(Clone, Copy)]
+enum Wording {
+    /// The errcode's text in the platform's tables.
+    Short,
+    /// The text with the platform's advice.
+    Full,
+}
+
 /// A rejected call.
 #[derive(Debug)]
 pub(crate) struct ApiError {
@@ -76,8 +85,12 @@ impl ApiError {
     /// The answer's body, with the message's text followed by `tail`.
     pub(crate) fn body(&self, speaker: Speaker, switches: &Switches, tail: &str) -> Value {
         // The text that names the stable token is younger than the tails without a rid.
-        let is_short = speaker == Speaker::Sns || switches.is(ERRMSG_TAIL, "hint");
-        let text = self.text.as_deref().unwrap_or_else(|| self.default_text(is_short));
+        let wording = match speaker {
+            Speaker::Sns => Wording::Short,
+            _ if switches.is(ERRMSG_TAIL, "hint") => Wording::Short,
+            Speaker::Gateway | Speaker::Business => Wording::Full,
+        };
+        let text = self.text.as_deref().unwrap_or_else(|| self.default_text(wording));
         let errmsg = format!("{text}{tail}");
         let mut body = json!({"errcode": self.errcode, "errmsg": errmsg});
         if !self.failed.is_empty() {
@@ -86,13 +99,13 @@ impl ApiError {
         body
     }
 
-    fn default_text(&self, is_short: bool) -> &'static str {
-        match self.errcode {
-            errcode::INVALID_CREDENTIAL if !is_short => {
+    fn default_text(&self, wording: Wording) -> &'static str {
+        match (self.errcode, wording) {
+            (errcode::INVALID_CREDENTIAL, Wording::Full) => {
                 "invalid credential, access_token is invalid or not latest, could get access_token by \
                  getStableAccessToken, more details at https://mmbizurl.cn/s/JtxxFh33r"
             }
-            code => errcode::text(code),
+            (code, _) => errcode::text(code),
         }
     }
 }

@@ -7,7 +7,7 @@ pub(crate) const MAX_ENTRIES: usize = 100_000;
 
 /// A code that a person's authorization gave.
 #[derive(Clone, Debug)]
-pub(crate) struct Code {
+pub(crate) struct GrantCode {
     pub number: u32,
     pub scope: String,
     pub expires: i64,
@@ -33,7 +33,7 @@ pub(crate) struct Refreshable {
 /// All issued codes and tokens.
 #[derive(Debug, Default)]
 pub(crate) struct Grants {
-    pub codes: HashMap<String, Code>,
+    pub codes: HashMap<String, GrantCode>,
     pub sessions: HashMap<String, Session>,
     pub refreshables: HashMap<String, Refreshable>,
 }

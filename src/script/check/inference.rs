@@ -77,6 +77,21 @@ pub(super) fn observe(definitions: &Definitions, observer: Observer) {
     }
 }
 
+/// A link of an access that begins with a variable.
+#[derive(Clone, Copy)]
+struct LinkPlace<'p> {
+    variable: &'p Place,
+    /// How many links are before it.
+    depth: usize,
+}
+
+/// What a function of a file is called on, as a method.
+struct Receiver<'r> {
+    value_type: &'r ValueType,
+    /// Where the value is, if an access of a variable gave it.
+    at: Option<LinkPlace<'r>>,
+}
+
 struct Inference<'a> {
     definitions: &'a Definitions,
     bindings: Bindings<'a>,
@@ -437,13 +452,13 @@ impl<'a> Inference<'a> {
         let place = self.place(root);
         for (depth, link) in links.into_iter().enumerate() {
             let before = value;
-            value = self.link(&before, link, place.as_ref().map(|place| (place, depth)));
+            value = self.link(&before, link, place.as_ref().map(|variable| LinkPlace { variable, depth }));
         }
         value
     }
 
-    /// What a link of an access gives. `at` is the variable that the access begins with, and the link's number.
-    fn link(&mut self, before: &Typed, link: Link<'a>, at: Option<(&Place, usize)>) -> Typed {
+    /// What a link of an access gives.
+    fn link(&mut self, before: &Typed, link: Link<'a>, at: Option<LinkPlace<'_>>) -> Typed {
         let of = &before.value_type;
         match link {
             Link::Field(name, position) => {
@@ -504,7 +519,7 @@ impl<'a> Inference<'a> {
         on: &Typed,
         call: &'a FnCallExpr,
         position: Position,
-        at: Option<(&Place, usize)>,
+        at: Option<LinkPlace<'_>>,
     ) -> ValueType {
         let of = &on.value_type;
         let arguments: Vec<Typed> = call.args.iter().map(|argument| self.typed(argument)).collect();
@@ -518,8 +533,8 @@ impl<'a> Inference<'a> {
                 return ValueType::Unknown;
             }
             ("type_of", _) => {
-                if let Some((place, _)) = at {
-                    self.leave_open(place);
+                if let Some(at) = at {
+                    self.leave_open(at.variable);
                 }
                 return ValueType::Text;
             }
@@ -527,11 +542,15 @@ impl<'a> Inference<'a> {
         }
         let definitions = self.definitions;
         if definitions.files[self.file].has_function(name, given.len()) {
-            return self.call_own(&self.key(name, given.len()), Some((of, at)), &given);
+            return self.call_own(
+                &self.key(name, given.len()),
+                Some(Receiver { value_type: of, at }),
+                &given,
+            );
         }
         self.observe_method(on, call, arguments, position);
-        if let Some((place, depth)) = at {
-            self.mutate(name, place, depth, &given);
+        if let Some(LinkPlace { variable, depth }) = at {
+            self.mutate(name, variable, depth, &given);
         }
         match (of, name) {
             (ValueType::Audience, _) if STAGES.contains(&name) || stdlib::is_stage(name, given.len()) => {
@@ -627,25 +646,20 @@ impl<'a> Inference<'a> {
     }
 
     /// Calls a function of a file, on a value if it is called as a method.
-    fn call_own(
-        &mut self,
-        key: &FunctionKey,
-        on: Option<(&ValueType, Option<(&Place, usize)>)>,
-        given: &[ValueType],
-    ) -> ValueType {
+    fn call_own(&mut self, key: &FunctionKey, on: Option<Receiver<'_>>, given: &[ValueType]) -> ValueType {
         for (index, value) in given.iter().enumerate() {
             self.bindings.set(&Place::Parameter(key.clone(), index), &of_parameter(value));
         }
-        if let Some((of, at)) = on {
+        if let Some(Receiver { value_type, at }) = on {
             let this = Place::This(key.clone());
-            self.bindings.set(&this, &of_parameter(of));
+            self.bindings.set(&this, &of_parameter(value_type));
             // The function may change what it is called on.
             match at {
-                Some((place, 0)) => {
+                Some(LinkPlace { variable, depth: 0 }) => {
                     let after = self.bindings.get(&this);
-                    self.bindings.set(place, &after);
+                    self.bindings.set(variable, &after);
                 }
-                Some((place, depth)) => self.change(place, depth),
+                Some(LinkPlace { variable, depth }) => self.change(variable, depth),
                 None => {}
             }
         }

@@ -8,7 +8,7 @@ use super::{
 use crate::{
     api::errcode::TABLE,
     base::SettingNames,
-    script::functions::kinds::{Kind, automation_parts, kinds},
+    script::functions::kinds::{ValueKind, automation_parts, kinds},
 };
 
 /// The reference as Markdown; `table` is inserted before the functions, and settings are called by these names.
@@ -40,7 +40,7 @@ pub fn reference(table: &str, names: SettingNames) -> String {
     text
 }
 
-fn fields(value: &Kind, kind: &str) -> String {
+fn fields(value: &ValueKind, kind: &str) -> String {
     let mut text = format!("\n### {}\n\n{}\n\n| {kind} | |\n|---|---|\n", value.name, value.doc);
     for field in &value.fields {
         text.push_str(&format!("| `{}` | {} |\n", field.name, cell(&field.doc)));

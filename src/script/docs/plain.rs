@@ -4,7 +4,7 @@ use super::{
     entry::{Entry, facts},
     errors,
 };
-use crate::script::functions::kinds::Kind;
+use crate::script::functions::kinds::ValueKind;
 
 /// The column that texts begin in, after their labels.
 const LABEL: usize = 17;
@@ -58,7 +58,7 @@ pub(super) fn list(entries: &[Entry], chapters: &str) -> String {
     text.trim_end().to_owned()
 }
 
-pub(super) fn value(value: &Kind) -> String {
+pub(super) fn value(value: &ValueKind) -> String {
     let mut text = format!("{}\n\n{}\n\n", value.name, indent(&without_marks(value.doc)));
     for field in &value.fields {
         text.push_str(&row(field.name, &without_marks(&field.doc)));

@@ -1,7 +1,7 @@
 //! `callback::…`: what a script does with a push of the platform, and the `Message` that it holds.
 
 use crate::{
-    api::callback::{self, Error, FIELDS, Keys, Reply, Scene},
+    api::callback::{self, Error, EventScene, FIELDS, Keys, Reply},
     base::{Setting, closest_match, millis_as_secs},
     script::host::{
         env::RunEnv,
@@ -308,8 +308,8 @@ fn register_message(engine: &mut Engine) {
 /// The QR code's scene: a number as a number, so that it compares with a follower's `qr_scene`.
 fn scene(push: &Message) -> Dynamic {
     match push.0.scene() {
-        Some(Scene::Id(id)) => i64::from(id).into(),
-        Some(Scene::Str(text)) => text.to_owned().into(),
+        Some(EventScene::Id(id)) => i64::from(id).into(),
+        Some(EventScene::Str(text)) => text.to_owned().into(),
         None => Dynamic::UNIT,
     }
 }

@@ -15,7 +15,7 @@ use crate::{
 
 /// A kind of value.
 #[derive(Debug)]
-pub(crate) struct Kind {
+pub(crate) struct ValueKind {
     pub name: &'static str,
     pub doc: &'static str,
     pub fields: Vec<ValueField>,
@@ -30,8 +30,8 @@ pub(crate) struct ValueField {
 }
 
 /// What an automation is made of, and what its handlers are given.
-pub(crate) fn automation_parts() -> Vec<Kind> {
-    let part = |name, doc, keys: &[(&'static str, &str)]| Kind {
+pub(crate) fn automation_parts() -> Vec<ValueKind> {
+    let part = |name, doc, keys: &[(&'static str, &str)]| ValueKind {
         name,
         doc,
         fields: keys
@@ -68,7 +68,7 @@ pub(crate) fn automation_parts() -> Vec<Kind> {
 }
 
 /// Every kind that has fields.
-pub(crate) fn kinds() -> Vec<Kind> {
+pub(crate) fn kinds() -> Vec<ValueKind> {
     let declared = |fields: &[DeclaredField]| {
         let fields = fields.iter().map(|(name, value_type, doc)| ValueField {
             name,
@@ -79,7 +79,7 @@ pub(crate) fn kinds() -> Vec<Kind> {
     };
     let one_line = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
     vec![
-        Kind {
+        ValueKind {
             name: "User",
             doc: "A follower. A field that the platform left out is `()`; one that it has added since is there too.",
             fields: user::FIELDS
@@ -91,32 +91,32 @@ pub(crate) fn kinds() -> Vec<Kind> {
                 })
                 .collect(),
         },
-        Kind {
+        ValueKind {
             name: "Report",
             doc: "What a terminal operation did. listed = matched + unmatched + gone + unread, and matched = changed + already + skipped + failed.",
             fields: declared(value::REPORT_FIELDS),
         },
-        Kind {
+        ValueKind {
             name: "Tag",
             doc: "A tag (标签). It can be given where an id is expected.",
             fields: declared(value::TAG_FIELDS),
         },
-        Kind {
+        ValueKind {
             name: "Token",
             doc: "A token. It prints as `***`; only functions of mpscript can use it.",
             fields: declared(value::TOKEN_FIELDS),
         },
-        Kind {
+        ValueKind {
             name: "Grant",
             doc: "What a person has authorized (网页授权).",
             fields: declared(oauth::GRANT_FIELDS),
         },
-        Kind {
+        ValueKind {
             name: "Error",
             doc: "What `catch (e)` gives when a call fails.",
             fields: declared(error::ERROR_FIELDS),
         },
-        Kind {
+        ValueKind {
             name: "Message",
             doc: "A pushed message or event. A field that did not come is `()`.",
             fields: callback::FIELDS

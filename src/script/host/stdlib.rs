@@ -13,22 +13,34 @@ use std::{collections::BTreeSet, sync::OnceLock};
 const FOLDER: &str = "<stdlib>/";
 
 /// A file of the library.
-struct File {
+struct LibraryFile {
     name: &'static str,
     /// The module that it joins; empty for the global ones.
     module: &'static str,
     text: &'static str,
 }
 
-const FILES: &[File] = &[
-    File { name: "<stdlib>/card.rhai", module: "card", text: include_str!("../../../stdlib/card.rhai") },
-    File { name: "<stdlib>/report.rhai", module: REPORT, text: include_str!("../../../stdlib/report.rhai") },
-    File { name: "<stdlib>/audience.rhai", module: "", text: include_str!("../../../stdlib/audience.rhai") },
+const FILES: &[LibraryFile] = &[
+    LibraryFile {
+        name: "<stdlib>/card.rhai",
+        module: "card",
+        text: include_str!("../../../stdlib/card.rhai"),
+    },
+    LibraryFile {
+        name: "<stdlib>/report.rhai",
+        module: REPORT,
+        text: include_str!("../../../stdlib/report.rhai"),
+    },
+    LibraryFile {
+        name: "<stdlib>/audience.rhai",
+        module: "",
+        text: include_str!("../../../stdlib/audience.rhai"),
+    },
 ];
 
 /// The library's files, compiled once.
-fn compiled() -> &'static [(&'static File, AST)] {
-    static COMPILED: OnceLock<Vec<(&'static File, AST)>> = OnceLock::new();
+fn compiled() -> &'static [(&'static LibraryFile, AST)] {
+    static COMPILED: OnceLock<Vec<(&'static LibraryFile, AST)>> = OnceLock::new();
     COMPILED.get_or_init(|| {
         // A raw engine is enough: compiling calls no function.
         let mut engine = Engine::new_raw();

@@ -44,23 +44,23 @@ impl From<Token> for OpaqueToken {
 }
 
 /// A Rust value as a script sees it.
-trait ToScript {
+trait ToDynamic {
     fn to_script(&self) -> Dynamic;
 }
 
-impl ToScript for i64 {
+impl ToDynamic for i64 {
     fn to_script(&self) -> Dynamic {
         (*self).into()
     }
 }
 
-impl ToScript for String {
+impl ToDynamic for String {
     fn to_script(&self) -> Dynamic {
         self.clone().into()
     }
 }
 
-impl ToScript for Vec<i64> {
+impl ToDynamic for Vec<i64> {
     fn to_script(&self) -> Dynamic {
         let ids: Array = self.iter().copied().map(Dynamic::from).collect();
         let mut ids = Dynamic::from(ids);
@@ -69,9 +69,9 @@ impl ToScript for Vec<i64> {
     }
 }
 
-impl<T: ToScript> ToScript for Option<T> {
+impl<T: ToDynamic> ToDynamic for Option<T> {
     fn to_script(&self) -> Dynamic {
-        self.as_ref().map_or(Dynamic::UNIT, ToScript::to_script)
+        self.as_ref().map_or(Dynamic::UNIT, ToDynamic::to_script)
     }
 }
 

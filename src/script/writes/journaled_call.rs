@@ -192,7 +192,10 @@ impl JournaledCall<'_> {
             Err(limit) => Err(env.limit_error(limit)),
         };
         hit("call-made");
-        self.update_caches(outcome.is_ok());
+        match &outcome {
+            Ok(_) => self.update_caches(),
+            Err(_) => self.invalidate_caches(),
+        }
         let took_no_effect = match &outcome {
             Ok(_) => false,
             // With several requests some may have taken effect, and one request may have for some of its openids.
@@ -222,15 +225,22 @@ impl JournaledCall<'_> {
         outcome
     }
 
-    /// Keeps the run's caches consistent with what the call has changed.
-    fn update_caches(&self, succeeded: bool) {
-        let Self { env, call, .. } = self;
-        let of_blacklist = call.followers().filter(|followers| followers.change.is_of_blacklist());
-        let Some(ChangedFollowers { change, openids }) = of_blacklist else { return };
-        if succeeded {
-            env.block_on(env.blacklist.update(change, openids));
-        } else {
-            env.block_on(env.blacklist.invalidate());
+    /// What the call changes of the blacklist, which the run keeps a copy of.
+    fn blacklist_change(&self) -> Option<ChangedFollowers<'_>> {
+        self.call.followers().filter(|followers| followers.change.is_of_blacklist())
+    }
+
+    /// Does in the run's caches what the call has done to the account.
+    fn update_caches(&self) {
+        if let Some(ChangedFollowers { change, openids }) = self.blacklist_change() {
+            self.env.block_on(self.env.blacklist.update(change, openids));
+        }
+    }
+
+    /// Drops from the run's caches what a failed call may have changed.
+    fn invalidate_caches(&self) {
+        if self.blacklist_change().is_some() {
+            self.env.block_on(self.env.blacklist.invalidate());
         }
     }
 

@@ -1,7 +1,7 @@
 //! The server callback on paper: what is pushed, and what is answered.
 
 use crate::api::callback::{parse, push, refused};
-use mpscript::api::callback::{Article, Error, FIELDS, Kind, MAX_BYTES, Message, Reply, Scene};
+use mpscript::api::callback::{Article, Error, EventScene, FIELDS, Kind, MAX_BYTES, Message, Reply};
 use serde_json::{Value, json};
 
 /// Every message and event with its fields beside the common four.
@@ -195,7 +195,7 @@ fn common_fields_are_typed() {
     assert_eq!(message.msg_type(), "event");
     assert_eq!(message.event(), Some("subscribe"));
     assert_eq!(message.event_key(), Some("qrscene_98765"));
-    assert_eq!(message.scene(), Some(Scene::Id(98_765)));
+    assert_eq!(message.scene(), Some(EventScene::Id(98_765)));
     assert_eq!((message.content(), message.msg_id()), (None, None));
 }
 
@@ -204,8 +204,8 @@ fn scene_is_parsed_as_number_or_text() {
     let scene = |event: &str, key: &str| {
         let message = parse(&push(&elements(&json!({"MsgType": "event", "Event": event, "EventKey": key}))));
         match message.scene() {
-            Some(Scene::Id(id)) => json!(id),
-            Some(Scene::Str(text)) => json!(text),
+            Some(EventScene::Id(id)) => json!(id),
+            Some(EventScene::Str(text)) => json!(text),
             None => Value::Null,
         }
     };

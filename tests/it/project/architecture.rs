@@ -208,6 +208,63 @@ fn only_a_door_re_exports() {
     assert_eq!(imports.re_exports_outside_doors(), Vec::<String>::new());
 }
 
+/// The name of the type that a line defines. A `type` inside an `impl` or a `trait` belongs to that.
+fn defined_type(line: &str) -> Option<&str> {
+    let item = line.trim_start();
+    let item = match item.strip_prefix("pub(") {
+        Some(rest) => rest.split_once(") ")?.1,
+        None => item.strip_prefix("pub ").unwrap_or(item),
+    };
+    let (keyword, rest) = item.split_once(' ')?;
+    let defines = match keyword {
+        "struct" | "enum" | "trait" | "union" => true,
+        "type" => !line.starts_with(' '),
+        _ => false,
+    };
+    let name = rest.split(|char: char| !char.is_alphanumeric()).next()?;
+    (defines && name.starts_with(char::is_uppercase)).then_some(name)
+}
+
+/// The types that several places of one layer define, each with its files. Definitions under `cfg` are one type.
+fn repeated_types<'a>(sources: impl IntoIterator<Item = (&'a str, &'a str)>) -> Vec<String> {
+    let mut types: BTreeMap<(&str, &str), Vec<&str>> = BTreeMap::new();
+    for (path, text) in sources {
+        let lines: Vec<&str> = text.lines().collect();
+        for (at, line) in lines.iter().enumerate() {
+            let attributes =
+                lines[..at].iter().rev().take_while(|line| line.trim_start().starts_with(['#', '/']));
+            let is_conditional = attributes.into_iter().any(|line| line.trim_start().starts_with("#[cfg("));
+            if let Some(name) = defined_type(line).filter(|_| !is_conditional) {
+                types.entry((module_of(path), name)).or_default().push(path);
+            }
+        }
+    }
+    let repeated = types.into_iter().filter(|(_, paths)| paths.len() > 1);
+    repeated.map(|((layer, name), paths)| format!("{layer}: {name} in {}", paths.join(", "))).collect()
+}
+
+#[test]
+fn no_type_name_occurs_twice_in_a_layer() {
+    let sources = sources();
+    let repeated = repeated_types(sources.iter().map(|(path, text)| (path.as_str(), text.as_str())));
+    assert_eq!(repeated, Vec::<String>::new());
+}
+
+#[test]
+fn type_name_used_twice_in_a_layer_is_found() {
+    let sources = [
+        ("src/run/甲.rs", "pub(super) struct Order {"),
+        ("src/run/乙.rs", "fn read() {\n    enum Order {"),
+        ("src/cli/甲.rs", "struct Order;"),
+        ("src/run/丙.rs", "#[cfg(unix)]\nstruct Held;\n#[cfg(windows)]\nstruct Held;"),
+        (
+            "src/run/丁.rs",
+            "impl Iterator for A {\n    type Item = u8;\n}\nimpl Iterator for B {\n    type Item = u8;",
+        ),
+    ];
+    assert_eq!(repeated_types(sources), ["run: Order in src/run/甲.rs, src/run/乙.rs"]);
+}
+
 /// A folder whose types have their methods in one file each: methods of one type in several files are a circle that no
 /// import shows.
 const WHOLE_TYPES: &str = "src/run/daemon/";

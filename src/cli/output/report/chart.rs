@@ -10,9 +10,30 @@ const WIDTH: f64 = 960.0;
 const LEFT: f64 = 64.0;
 const RIGHT: f64 = 944.0;
 
-/// The top and the bottom of each half.
-const RATE: (f64, f64) = (36.0, 176.0);
-const LATENCY: (f64, f64) = (236.0, 376.0);
+/// Where one of the two diagrams is, by `y`.
+#[derive(Clone, Copy)]
+struct Half {
+    top: f64,
+    bottom: f64,
+}
+
+impl Half {
+    const fn height(self) -> f64 {
+        self.bottom - self.top
+    }
+}
+
+/// The values of a half.
+#[derive(Clone, Copy)]
+struct Scale {
+    /// The value at the top.
+    max: f64,
+    /// The step between the grid lines.
+    step: f64,
+}
+
+const RATE: Half = Half { top: 36.0, bottom: 176.0 };
+const LATENCY: Half = Half { top: 236.0, bottom: 376.0 };
 
 /// Including the labels of the time axis below the halves.
 const HEIGHT: f64 = 428.0;
@@ -42,9 +63,9 @@ pub(crate) fn chart(times: &CallTimes) -> String {
         "calls per second",
         &[("bar done", "done"), ("bar failed", "failed or refused")],
     );
-    chart.scale(&mut svg, RATE, chart.top_rate);
+    chart.grid(&mut svg, RATE, chart.rates);
     chart.heading(&mut svg, LATENCY, "latency in ms", &[("line mean", "mean"), ("line max", "max")]);
-    chart.scale(&mut svg, LATENCY, chart.top_ms);
+    chart.grid(&mut svg, LATENCY, chart.latencies);
     chart.time(&mut svg);
     chart.bars(&mut svg);
     chart.line(&mut svg, "max", |slot| slot.max);
@@ -58,9 +79,8 @@ struct Chart<'a> {
     times: &'a CallTimes,
     /// The width of a slot.
     step: f64,
-    /// The value at the top of each half, and the step between its grid lines.
-    top_rate: (f64, f64),
-    top_ms: (f64, f64),
+    rates: Scale,
+    latencies: Scale,
 }
 
 impl<'a> Chart<'a> {
@@ -70,13 +90,13 @@ impl<'a> Chart<'a> {
         Self {
             times,
             step: (RIGHT - LEFT) / number(times.slots.len().max(1) as u64),
-            top_rate: top(rate(calls, times.slot_length)),
-            top_ms: top(in_ms(slowest)),
+            rates: scale(rate(calls, times.slot_length)),
+            latencies: scale(in_ms(slowest)),
         }
     }
 
-    fn heading(&self, svg: &mut String, (top, _): (f64, f64), title: &str, legend: &[(&str, &str)]) {
-        let y = top - 14.0;
+    fn heading(&self, svg: &mut String, half: Half, title: &str, legend: &[(&str, &str)]) {
+        let y = half.top - 14.0;
         let per = match self.times.slot_length {
             Duration::ZERO | SECOND => String::new(),
             length => format!(", each over {}", span(length.as_secs())),
@@ -107,10 +127,10 @@ impl<'a> Chart<'a> {
 
     /// The horizontal grid lines with their values.
     #[allow(clippy::unused_self, reason = "a part of the drawing like the others")]
-    fn scale(&self, svg: &mut String, (head, foot): (f64, f64), (top, step): (f64, f64)) {
+    fn grid(&self, svg: &mut String, half: Half, scale: Scale) {
         let mut value = 0.0;
-        while value <= top + step / 2.0 {
-            let y = foot - (foot - head) * value / top;
+        while value <= scale.max + scale.step / 2.0 {
+            let y = half.bottom - half.height() * value / scale.max;
             let class = if value == 0.0 { "base" } else { "grid" };
             svg.push_str(&format!(
                 "<line class=\"{class}\" x1=\"{LEFT}\" x2=\"{RIGHT}\" y1=\"{y:.1}\" y2=\"{y:.1}\"/>\
@@ -119,7 +139,7 @@ impl<'a> Chart<'a> {
                 y + 4.0,
                 label(value)
             ));
-            value += step;
+            value += scale.step;
         }
     }
 
@@ -132,14 +152,14 @@ impl<'a> Chart<'a> {
         let mut at = 0;
         while number(at) <= seconds {
             let x = LEFT + (RIGHT - LEFT) * number(at) / seconds.max(1.0);
-            for (head, foot) in [RATE, LATENCY] {
+            for Half { top, bottom } in [RATE, LATENCY] {
                 svg.push_str(&format!(
-                    "<line class=\"grid\" x1=\"{x:.1}\" x2=\"{x:.1}\" y1=\"{head}\" y2=\"{foot}\"/>"
+                    "<line class=\"grid\" x1=\"{x:.1}\" x2=\"{x:.1}\" y1=\"{top}\" y2=\"{bottom}\"/>"
                 ));
             }
             svg.push_str(&format!(
                 "<text class=\"x\" x=\"{x:.1}\" y=\"{}\">{}</text>\n",
-                LATENCY.1 + 18.0,
+                LATENCY.bottom + 18.0,
                 if seconds < 7_200.0 { span(at) } else { hours(at) }
             ));
             at += step;
@@ -162,11 +182,11 @@ impl<'a> Chart<'a> {
 
     fn bars(&self, svg: &mut String) {
         let width = if self.step > 4.0 { (self.step * 0.8).min(MAX_BAR) } else { self.step };
-        let height = |calls: u64| (RATE.1 - RATE.0) * rate(calls, self.times.slot_length) / self.top_rate.0;
+        let height = |calls: u64| RATE.height() * rate(calls, self.times.slot_length) / self.rates.max;
         for (at, slot) in self.slots() {
             let x = self.middle(at) - width / 2.0;
             let (done, failed) = (height(slot.calls.saturating_sub(slot.failed)), height(slot.failed));
-            let mut foot = RATE.1;
+            let mut foot = RATE.bottom;
             for (class, height) in [("done", done), ("failed", failed)] {
                 if height > 0.0 {
                     // So that a single call among thousands is visible.
@@ -185,7 +205,7 @@ impl<'a> Chart<'a> {
     /// A line through the slots in which calls ended, with gaps at the others.
     fn line(&self, svg: &mut String, class: &str, value: impl Fn(&CallSlot) -> Duration) {
         let place = |at: u64, slot: &CallSlot| {
-            let y = LATENCY.1 - (LATENCY.1 - LATENCY.0) * in_ms(value(slot)) / self.top_ms.0;
+            let y = LATENCY.bottom - LATENCY.height() * in_ms(value(slot)) / self.latencies.max;
             (self.middle(at), y)
         };
         let mut path = String::new();
@@ -218,9 +238,9 @@ impl<'a> Chart<'a> {
                 "<rect class=\"hint\" x=\"{:.1}\" y=\"{}\" width=\"{:.1}\" height=\"{}\"><title>{}: {} calls, {} \
                  failed or refused, mean {} ms, max {} ms</title></rect>\n",
                 LEFT + self.step * number(at),
-                RATE.0,
+                RATE.top,
                 self.step,
-                LATENCY.1 - RATE.0,
+                LATENCY.bottom - RATE.top,
                 span(seconds),
                 with_thousands(slot.calls),
                 with_thousands(slot.failed),
@@ -245,13 +265,13 @@ fn rate(calls: u64, slot_length: Duration) -> f64 {
     number(calls) * 1_000.0 / in_ms(slot_length).max(1.0)
 }
 
-/// The top of an axis that includes `max`: a round number, and the step between the grid lines up to it.
-fn top(max: f64) -> (f64, f64) {
+/// A scale that includes `max`, with round numbers.
+fn scale(max: f64) -> Scale {
     let rough = (max / 4.0).max(0.05);
     let power = 10.0_f64.powf(rough.log10().floor());
     let step = [1.0, 2.0, 2.5, 5.0, 10.0].map(|factor| factor * power);
     let step = step.into_iter().find(|step| *step >= rough * 0.999).unwrap_or(rough);
-    ((max / step).ceil().max(1.0) * step, step)
+    Scale { max: (max / step).ceil().max(1.0) * step, step }
 }
 
 /// The label of a grid line: whole numbers with thousands separators, others without trailing zeros.
@@ -292,8 +312,8 @@ mod tests {
     #[test]
     fn scales_are_round() {
         let top = |max| {
-            let (top, step) = top(max);
-            format!("{} by {}", label(top), label(step))
+            let scale = scale(max);
+            format!("{} by {}", label(scale.max), label(scale.step))
         };
         assert_eq!(top(0.0), "0.05 by 0.05");
         assert_eq!(top(1.0), "1 by 0.25");
