@@ -42,8 +42,14 @@ impl DryRun {
     }
 
     /// Counts a batch that is not sent, and those in it that would be changed.
-    pub(crate) fn record_batch(&self, change: Change, changed: &[ChangeItem], counts: &Counters) {
-        self.would_call(change.spec(), 1);
+    pub(crate) fn record_batch(
+        &self,
+        spec: &Spec,
+        change: Change,
+        changed: &[ChangeItem],
+        counts: &Counters,
+    ) {
+        self.would_call(spec, 1);
         self.change_members(change, changed.len());
         Counters::add(&counts.changed, changed.len());
         let mut samples = lock(&counts.samples);

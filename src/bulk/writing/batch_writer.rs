@@ -281,7 +281,7 @@ impl BatchWriter {
                 }
             }
             Counters::add(&self.config.counts.failed, size - changed.len());
-            dry.record_batch(self.config.change, &changed, &self.config.counts);
+            dry.record_batch(self.config.change.spec(), self.config.change, &changed, &self.config.counts);
             return Ok(());
         }
         let number = self.next_batch;

@@ -1,6 +1,6 @@
 //! The floors: a module imports only lower ones, and each folder says what it must never know.
 
-use super::imports::Imports;
+use super::imports::{Imports, inherent_type};
 use mpscript::{api, script::docs, store};
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -276,15 +276,8 @@ fn divided_types<'a>(
     let mut types: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
     for (path, text) in files {
         for (_, line) in code_lines(text) {
-            let Some(rest) = line.strip_prefix("impl").filter(|rest| rest.starts_with([' ', '<'])) else {
-                continue;
-            };
-            let head = rest
-                .strip_prefix('<')
-                .map_or(rest, |generic| generic.split_once("> ").map_or(generic, |(_, head)| head));
-            if !head.contains(" for ") {
-                let name = head.trim_start().split(|sign: char| !sign.is_alphanumeric()).next();
-                types.entry(name.unwrap_or_default()).or_default().insert(path);
+            if let Some(name) = inherent_type(line) {
+                types.entry(name).or_default().insert(path);
             }
         }
     }

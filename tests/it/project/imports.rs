@@ -98,7 +98,6 @@ fn without_uses(text: &str) -> String {
 
 /// Paths in the code outside `use` statements that begin with `crate`, `super` or `self`.
 fn inline_paths(text: &str) -> Vec<Module> {
-    let is_name = |char: char| char.is_alphanumeric() || char == '_';
     let mut found = Vec::new();
     for root in ["crate::", "super::", "self::"] {
         for (at, _) in text.match_indices(root) {
@@ -111,6 +110,58 @@ fn inline_paths(text: &str) -> Vec<Module> {
         }
     }
     found
+}
+
+const fn is_name(char: char) -> bool {
+    char.is_ascii_alphanumeric() || char == '_'
+}
+
+/// The type of a line that opens a block of inherent methods.
+pub(crate) fn inherent_type(line: &str) -> Option<&str> {
+    let rest = line.strip_prefix("impl").filter(|rest| rest.starts_with([' ', '<']))?;
+    let head = rest
+        .strip_prefix('<')
+        .map_or(rest, |generic| generic.split_once("> ").map_or(generic, |(_, head)| head));
+    let name = head.trim_start().split(|char| !is_name(char)).next();
+    name.filter(|_| !head.contains(" for "))
+}
+
+/// The inherent methods in a text: the type and the name of each.
+fn methods(text: &str) -> Vec<(&str, &str)> {
+    let (mut of, mut found) = (None, Vec::new());
+    for line in text.lines() {
+        if !line.is_empty() && !line.starts_with(' ') {
+            of = inherent_type(line);
+        }
+        let opens = line.strip_prefix("    ").filter(|line| !line.starts_with(' '));
+        let name = opens.and_then(|line| line.split_once("fn "));
+        let name = name.and_then(|(_, name)| name.split(|char| !is_name(char)).next());
+        found.extend(of.zip(name));
+    }
+    found
+}
+
+/// Whether a text declares a type of this name.
+fn declares(text: &str, name: &str) -> bool {
+    let kinds = ["struct ", "enum "].into_iter();
+    kinds
+        .flat_map(|kind| text.split(kind).skip(1))
+        .any(|rest| rest.split(|char| !is_name(char)).next() == Some(name))
+}
+
+/// Whether a text calls a method of a type: by its path, or on a variable or a field that the text declares with the type.
+fn calls(text: &str, of: &str, method: &str) -> bool {
+    let ends = |at: usize| text[at..].chars().next().is_none_or(|char| !is_name(char));
+    let declared = [": ", ": &", ": &mut "].into_iter().flat_map(|sign| {
+        let written = format!("{sign}{of}");
+        let places = text.match_indices(&written).filter(|(at, _)| ends(at + written.len()));
+        let names =
+            places.map(|(at, _)| &text[text[..at].rfind(|char| !is_name(char)).map_or(0, |at| at + 1)..at]);
+        names.filter(|name| !name.is_empty()).map(|name| format!("{name}.{method}(")).collect::<Vec<_>>()
+    });
+    let own = methods(text).iter().any(|(own, _)| *own == of).then(|| format!("self.{method}("));
+    let called = declared.chain(own).chain([format!("{of}::{method}(")]).collect::<Vec<_>>();
+    called.iter().any(|call| text.match_indices(call).any(|(at, _)| !text[..at].ends_with(is_name)))
 }
 
 impl Imports {
@@ -200,10 +251,22 @@ impl Imports {
         files.filter(|file| file != own && file[0] == own[0]).collect()
     }
 
+    /// The files of its own floor whose methods a module calls without an import of them: those of a type that stands in
+    /// another file.
+    fn called_by(&self, own: &Module) -> BTreeSet<Module> {
+        let text = &self.texts[own];
+        let others = self.texts.iter().filter(|(file, _)| *file != own && file[0] == own[0]);
+        let called = others.filter(|(_, other)| {
+            let of_others = methods(other).into_iter().filter(|(of, _)| !declares(other, of));
+            of_others.into_iter().any(|(of, method)| calls(text, of, method))
+        });
+        called.map(|(file, _)| file.clone()).collect()
+    }
+
     /// The circles of files inside a floor, each with its files in order: there is a way from each to each other.
     pub(crate) fn circles(&self) -> Vec<Vec<String>> {
         let graph: BTreeMap<&Module, BTreeSet<Module>> =
-            self.texts.keys().map(|own| (own, self.of(own))).collect();
+            self.texts.keys().map(|own| (own, &self.of(own) | &self.called_by(own))).collect();
         let reachable = |from: &Module| {
             let (mut seen, mut next) = (BTreeSet::new(), vec![from.clone()]);
             while let Some(module) = next.pop() {
@@ -246,6 +309,24 @@ fn circle_of_two_files_is_found() {
     let imports =
         Imports::new([("src/bulk/a.rs", one), ("src/bulk/b.rs", two), ("src/bulk/mod.rs", "mod a;\n")]);
     assert_eq!(imports.circles(), [["bulk/a", "bulk/b"]]);
+}
+
+#[test]
+fn circle_through_methods_apart_from_their_type_is_found() {
+    let model = "pub enum Change {\n}\n";
+    let effect = "use super::{a::Change, b::DryRun};\nimpl Change {\n    fn kind() {}\n\n    pub fn spec(self) {}\n}\n";
+    let dry_run = "use super::a::Change;\npub fn count(change: Change) {\n    change.spec();\n}\n";
+    let files = [("src/bulk/a.rs", model), ("src/bulk/b.rs", dry_run), ("src/bulk/c.rs", effect)];
+    assert_eq!(Imports::new(files).circles(), [["bulk/b", "bulk/c"]]);
+}
+
+#[test]
+fn method_of_the_same_name_on_another_type_is_no_import() {
+    let model = "pub enum Change {\n}\n";
+    let effect = "use super::{a::Change, b::DryRun};\nimpl Change {\n    fn kind() {}\n\n    pub fn spec(self) {}\n}\n";
+    let dry_run = "use super::a::Change;\npub fn count(change: Change, call: Call) {\n    call.spec();\n}\n";
+    let files = [("src/bulk/a.rs", model), ("src/bulk/b.rs", dry_run), ("src/bulk/c.rs", effect)];
+    assert_eq!(Imports::new(files).circles(), Vec::<Vec<String>>::new());
 }
 
 #[test]
