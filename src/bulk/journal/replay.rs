@@ -6,7 +6,7 @@ use crate::{
     api::Resend,
     base::fingerprint,
     bulk::model::target::Target,
-    store::{StepKind, StepRow, StepState, TerminalKind},
+    store::{StepKind, StepRow, StepState},
 };
 
 /// What a step is, as the script names it.
@@ -160,8 +160,8 @@ pub(crate) fn action(
     match (identity.kind, row.state) {
         (_, StepState::Done) => ReplayAction::Answer,
         (_, StepState::Failed) if following != Following::Nothing => ReplayAction::Raise,
-        (StepKind::Terminal(TerminalKind::Each | TerminalKind::For), StepState::Begun)
-            if following == Following::ChildrenAndSteps =>
+        (StepKind::Terminal(kind), StepState::Begun)
+            if kind.is_loop() && following == Following::ChildrenAndSteps =>
         {
             ReplayAction::Skip
         }
@@ -177,7 +177,7 @@ pub(crate) fn first_unreached(reached: u64, in_flight: Vec<StepRow>) -> Option<S
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::EffectKind;
+    use crate::store::{EffectKind, TerminalKind};
 
     const TAG: StepKind = StepKind::Terminal(TerminalKind::Tag);
     const EACH: StepKind = StepKind::Terminal(TerminalKind::Each);

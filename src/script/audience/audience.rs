@@ -230,13 +230,11 @@ impl Audience {
 
     /// Upper bound of followers to list: the smallest `take` before the first filter or sample.
     pub(crate) fn max_listed(&self) -> Option<usize> {
-        self.stages
-            .iter()
-            .map_while(|stage| match stage {
-                Stage::Take(count) => Some(*count),
-                Stage::Filter(_) | Stage::Sample(_) => None,
-            })
-            .min()
+        let counts = self.stages.iter().map_while(|stage| match stage {
+            Stage::Take(count) => Some(*count),
+            Stage::Filter(_) | Stage::Sample(_) => None,
+        });
+        counts.min()
     }
 
     /// Upper bound of followers that pass every stage.
@@ -250,12 +248,18 @@ impl Audience {
 
     /// Whether a stage may reject followers, so that the number of matches can't be derived from the number listed.
     pub(crate) fn is_filtered(&self) -> bool {
-        self.stages.iter().any(|stage| matches!(stage, Stage::Filter(_) | Stage::Sample(_)))
+        self.stages.iter().any(|stage| match stage {
+            Stage::Filter(_) | Stage::Sample(_) => true,
+            Stage::Take(_) => false,
+        })
     }
 
     /// Whether a stage reads the followers' details.
     pub(crate) fn reads_details(&self) -> bool {
-        self.stages.iter().any(|stage| matches!(stage, Stage::Filter(_)))
+        self.stages.iter().any(|stage| match stage {
+            Stage::Filter(_) => true,
+            Stage::Take(_) | Stage::Sample(_) => false,
+        })
     }
 
     /// What tells the audience from every other among the steps of a run. It is durable: see `StepIdentity::new`.

@@ -109,7 +109,7 @@ impl Pipeline {
     pub(crate) fn take_remaining(&self) -> Vec<usize> {
         let remaining = self.0.iter().filter_map(|stage| match stage {
             StageState::Take(remaining) => Some(*remaining),
-            _ => None,
+            StageState::Filter(_) | StageState::Sample(_) => None,
         });
         remaining.collect()
     }
@@ -118,7 +118,7 @@ impl Pipeline {
     pub(crate) fn restore(&mut self, take_remaining: &[usize]) {
         let takes = self.0.iter_mut().filter_map(|stage| match stage {
             StageState::Take(remaining) => Some(remaining),
-            _ => None,
+            StageState::Filter(_) | StageState::Sample(_) => None,
         });
         for (remaining, restored) in takes.zip(take_remaining) {
             *remaining = *restored;
@@ -127,14 +127,17 @@ impl Pipeline {
 
     /// Whether a sample holds followers that are not decided yet.
     pub(crate) fn is_buffering(&self) -> bool {
-        self.0.iter().any(|stage| matches!(stage, StageState::Sample(sample) if sample.seen > 0))
+        self.0.iter().any(|stage| match stage {
+            StageState::Sample(sample) => sample.seen > 0,
+            StageState::Filter(_) | StageState::Take(_) => false,
+        })
     }
 
     /// After the end of the stream, once per sample: what it drew.
     pub(crate) fn take_sample(&mut self) -> Option<DrawnSample> {
         let mut samples = self.0.iter_mut().enumerate().filter_map(|(at, stage)| match stage {
-            StageState::Sample(sample) if !sample.held.is_empty() => Some((at, sample)),
-            _ => None,
+            StageState::Sample(sample) => (!sample.held.is_empty()).then_some((at, sample)),
+            StageState::Filter(_) | StageState::Take(_) => None,
         });
         let (at, sample) = samples.next().filter(|(_, sample)| !sample.is_taken)?;
         sample.sort();
@@ -181,16 +184,18 @@ impl Pipeline {
 
     /// Whether no follower that enters at stage `from` can pass any more.
     pub(crate) fn is_full(&self, from: usize) -> bool {
-        self.0.iter().skip(from).any(|stage| matches!(stage, StageState::Take(0)))
+        self.0.iter().skip(from).any(|stage| match stage {
+            StageState::Take(remaining) => *remaining == 0,
+            StageState::Filter(_) | StageState::Sample(_) => false,
+        })
     }
 
     /// After the end of the stream: the next followers that the first non-empty sample drew, in order.
     pub(crate) fn drain_sample(&mut self) -> Option<SampledFollowers> {
         self.0.iter_mut().enumerate().find_map(|(at, stage)| match stage {
-            StageState::Sample(sample) if !sample.held.is_empty() => {
-                Some(SampledFollowers { people: sample.drain(), next_stage: at + 1 })
-            }
-            _ => None,
+            StageState::Sample(sample) => (!sample.held.is_empty())
+                .then(|| SampledFollowers { people: sample.drain(), next_stage: at + 1 }),
+            StageState::Filter(_) | StageState::Take(_) => None,
         })
     }
 }

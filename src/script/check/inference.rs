@@ -773,3 +773,20 @@ impl<'a> Inference<'a> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::script::{engine::reference::reference_engine, host::catalog::functions};
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn registered_methods_of_an_audience_with_a_closure_give_it_a_follower() {
+        let mut functions = functions(&reference_engine());
+        functions
+            .retain(|function| function.on == ValueType::Audience && function.signature.contains("closure"));
+        functions.retain(|function| !stdlib::is_stage(&function.name, function.arguments - 1));
+        let registered: BTreeSet<&str> = functions.iter().map(|function| function.name.as_str()).collect();
+        assert_eq!(registered, BTreeSet::from(FOLLOWER_CLOSURES));
+    }
+}

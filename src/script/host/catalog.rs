@@ -99,3 +99,22 @@ pub(crate) fn kind_in_words(kind: &str) -> String {
         other => other.to_lowercase(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::script::engine::reference::reference_engine;
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn registered_methods_that_give_an_audience_are_the_stages() {
+        let mut functions = functions(&reference_engine());
+        functions.retain(|function| {
+            (&function.on, &function.gives) == (&ValueType::Audience, &ValueType::Audience)
+        });
+        let registered =
+            functions.iter().filter(|function| !is_stage(&function.name, function.arguments - 1));
+        let registered: BTreeSet<&str> = registered.map(|function| function.name.as_str()).collect();
+        assert_eq!(registered, STAGES.iter().copied().collect());
+    }
+}
