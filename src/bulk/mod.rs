@@ -17,7 +17,7 @@ pub use crate::store::RunState;
 pub use crate::store::StepRow;
 pub use effect::blacklist_cache::BlacklistCache;
 pub use effect::change::BatchedCalls;
-pub use effect::declared::{Declared, changes_tags, kind_of};
+pub use effect::declared::{Declared, kind_of};
 pub use effect::dry_run::DryRun;
 pub use effect::effect::{ChangedFollowers, Effect, InDoubt, Inverse, Known, Lock, PreState, RehearseError};
 pub use effect::ensure_tag::{EnsuredTag, ensure_tag};

@@ -1,8 +1,8 @@
 //! What a step of a run is, which kind of effect it recorded, and how far it came: the enums that the journal's columns
 //! `kind`, `effect_kind` and `state` hold.
 //!
-//! They are durable names, of which the store knows only which go together. What a call of a kind does, and where it is sent,
-//! is declared on the floor of bulk.
+//! They are durable names. What a call of a kind does, which effect it records and where it is sent, is declared on the floor of
+//! bulk.
 
 use super::{
     StoreError,
@@ -123,46 +123,7 @@ pub struct EffectKey {
     pub tag_id: i64,
 }
 
-impl EffectKind {
-    /// The kind of effect that such a call has.
-    const fn effect(self) -> RecordedKind {
-        match self {
-            Self::TagCreate => RecordedKind::TagCreated,
-            Self::TagUpdate | Self::RestoreTagName => RecordedKind::TagRenamed,
-            Self::TagDelete | Self::DeleteTagIfEmpty => RecordedKind::TagDeleted,
-            Self::TagAttach => RecordedKind::TagAttached,
-            Self::TagDetach => RecordedKind::TagDetached,
-            Self::UserRemark => RecordedKind::Remarked,
-            Self::BlacklistAdd => RecordedKind::Blocked,
-            Self::BlacklistRemove => RecordedKind::Unblocked,
-            Self::MediaUploadImage
-            | Self::CardCreate
-            | Self::QrcodeCreate
-            | Self::QuotaClear
-            | Self::Undeclared => RecordedKind::Irreversible,
-        }
-    }
-}
-
 impl TerminalKind {
-    /// The kind of effect that it has on followers; `None` where it only reads them.
-    const fn effect(self) -> Option<RecordedKind> {
-        match self {
-            Self::Tag => Some(RecordedKind::TagAttached),
-            Self::Untag => Some(RecordedKind::TagDetached),
-            Self::Block => Some(RecordedKind::Blocked),
-            Self::Unblock => Some(RecordedKind::Unblocked),
-            Self::Remark | Self::RestoreRemark => Some(RecordedKind::Remarked),
-            Self::Each | Self::For | Self::Count | Self::CountBy | Self::WriteCsv | Self::ToArray => None,
-        }
-    }
-
-    /// Whether it changes followers, rather than only reading them.
-    #[must_use]
-    pub const fn is_change(self) -> bool {
-        self.effect().is_some()
-    }
-
     /// Whether it gives the script a report of what it did, rather than what it counted or collected.
     #[must_use]
     pub const fn returns_report(self) -> bool {
@@ -183,7 +144,19 @@ impl TerminalKind {
     /// no journal records.
     #[must_use]
     pub const fn is_loop(self) -> bool {
-        matches!(self, Self::Each | Self::For)
+        match self {
+            Self::Each | Self::For => true,
+            Self::Tag
+            | Self::Untag
+            | Self::Block
+            | Self::Unblock
+            | Self::Remark
+            | Self::RestoreRemark
+            | Self::Count
+            | Self::CountBy
+            | Self::WriteCsv
+            | Self::ToArray => false,
+        }
     }
 }
 
@@ -214,17 +187,6 @@ impl StepKind {
             Self::Call(kind) => kind.as_str(),
             Self::Terminal(kind) => kind.as_str(),
         }
-    }
-
-    /// Whether a step of this kind may record an effect of that one: its own, and a call also one that can't be undone,
-    /// where the state before it could not be read.
-    #[must_use]
-    pub fn may_record(self, effect: RecordedKind) -> bool {
-        let own = match self {
-            Self::Terminal(kind) => kind.effect(),
-            Self::Call(kind) => Some(kind.effect()),
-        };
-        own == Some(effect) || matches!((self, effect), (Self::Call(_), RecordedKind::Irreversible))
     }
 
     /// Every kind of step.

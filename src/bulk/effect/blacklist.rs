@@ -23,7 +23,7 @@ use crate::{
         listing::details::NeededField,
         model::{batch::ChangeItem, change::Change, effect::RecordedEffect, source::Source},
     },
-    store::EffectKind,
+    store::{EffectKind, RecordedKind},
 };
 use std::collections::HashSet;
 
@@ -45,6 +45,8 @@ async fn items_that_need<E: FollowerEffect<Target = ()>>(
 
 impl Effect for Add {
     const KIND: EffectKind = EffectKind::BlacklistAdd;
+    const RECORDS: RecordedKind = RecordedKind::Blocked;
+    const CHANGES_TAGS: bool = false;
 
     fn lock(&self) -> Option<Lock> {
         Some(Lock::Blacklist)
@@ -110,6 +112,8 @@ impl FollowerEffect for Add {
 
 impl Effect for Remove {
     const KIND: EffectKind = EffectKind::BlacklistRemove;
+    const RECORDS: RecordedKind = RecordedKind::Unblocked;
+    const CHANGES_TAGS: bool = false;
 
     fn lock(&self) -> Option<Lock> {
         Some(Lock::Blacklist)

@@ -8,11 +8,13 @@ use super::{
 use crate::{
     api::card::{Create, Created},
     bulk::model::effect::RecordedEffect,
-    store::EffectKind,
+    store::{EffectKind, RecordedKind},
 };
 
 impl Effect for Create {
     const KIND: EffectKind = EffectKind::CardCreate;
+    const RECORDS: RecordedKind = RecordedKind::Irreversible;
+    const CHANGES_TAGS: bool = false;
 
     fn lock(&self) -> Option<Lock> {
         None

@@ -14,7 +14,7 @@ use crate::{
         model::{batch::ChangeItem, change::Change, source::Source},
     },
     client::{CallError, Client},
-    store::{EffectKind, TerminalKind},
+    store::{EffectKind, RecordedKind, TerminalKind},
 };
 
 /// Evaluates an expression for the endpoint of a change, with what the change names beside the followers.
@@ -71,14 +71,17 @@ pub struct BatchedCalls {
     pub size: usize,
     /// The field of the followers' details that shows who needs the change, where they show it.
     pub shown_by: Option<NeededField>,
+    /// The kind of effect that they record.
+    pub(super) records: RecordedKind,
 }
 
 impl BatchedCalls {
     const fn of<E: FollowerEffect>() -> Self {
-        Self { spec: E::SPEC, size: E::BATCH, shown_by: E::SHOWN_BY }
+        Self { spec: E::SPEC, size: E::BATCH, shown_by: E::SHOWN_BY, records: E::RECORDS }
     }
 
-    /// Those of a terminal operation; `None` for one that only reads.
+    /// Those of a terminal operation; `None` for one that only reads. Whether an operation changes followers, and which effect
+    /// it records, is declared here alone.
     #[must_use]
     pub const fn from_kind(kind: TerminalKind) -> Option<Self> {
         match kind {

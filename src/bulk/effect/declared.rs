@@ -1,10 +1,13 @@
 //! From the kind of a recorded call to its declaration: the one exhaustive list of effects.
 
-use super::effect::{Effect, Inverse};
+use super::{
+    change::BatchedCalls,
+    effect::{Effect, Inverse},
+};
 use crate::{
     api::{CallKind, Endpoint, Spec, blacklist, card, media, qrcode, quota, tag, user},
     bulk::model::effect::RecordedEffect,
-    store::{EffectKind, StepKind},
+    store::{EffectKind, JsonColumn, RecordedKind, StepKind, StepRow, StoreError},
 };
 
 /// What is declared of a kind of call.
@@ -12,6 +15,10 @@ use crate::{
 pub struct Declared {
     /// The endpoint's declaration; `None` for an undeclared path and for the compensations of undo scripts.
     pub spec: Option<&'static Spec>,
+    /// The kind of effect that such a call records.
+    pub records: RecordedKind,
+    /// Whether such a call changes which tags there are, or what they are called.
+    pub changes_tags: bool,
     inverse: fn(&RecordedEffect) -> Inverse,
 }
 
@@ -32,10 +39,16 @@ impl Declared {
             EffectKind::CardCreate => Self::effect::<card::Create>(),
             EffectKind::QrcodeCreate => Self::effect::<qrcode::Create>(),
             EffectKind::QuotaClear => Self::effect::<quota::Clear>(),
-            EffectKind::Undeclared => Self { spec: None, inverse: undeclared },
-            // A compensation records the effect of the call that it makes.
-            EffectKind::RestoreTagName => Self { spec: None, inverse: tag::Update::inverse },
-            EffectKind::DeleteTagIfEmpty => Self { spec: None, inverse: tag::Delete::inverse },
+            EffectKind::Undeclared => Self {
+                spec: None,
+                records: RecordedKind::Irreversible,
+                // It may be one that does.
+                changes_tags: true,
+                inverse: undeclared,
+            },
+            // A compensation has the effect of the call that it makes.
+            EffectKind::RestoreTagName => Self { spec: None, ..Self::effect::<tag::Update>() },
+            EffectKind::DeleteTagIfEmpty => Self { spec: None, ..Self::effect::<tag::Delete>() },
         }
     }
 
@@ -46,11 +59,50 @@ impl Declared {
     }
 
     fn effect<E: Effect>() -> Self {
-        Self { spec: Some(<E as Endpoint>::SPEC), inverse: E::inverse }
+        Self {
+            spec: Some(<E as Endpoint>::SPEC),
+            records: E::RECORDS,
+            changes_tags: E::CHANGES_TAGS,
+            inverse: E::inverse,
+        }
     }
 }
 
 impl RecordedEffect {
+    /// The effect that a step recorded, if it recorded one. One of another kind or tag than its row says is damaged, and so
+    /// are one that such a step can't have, and none where the rest of the row or the step's batches show that there was
+    /// one.
+    pub fn read(run: &str, row: &StepRow) -> Result<Option<Self>, StoreError> {
+        let key = format!("{run}/{}", row.step);
+        let damaged = |column, expected: String, found: String| {
+            Err(StoreError::Decode { table: "mpscript_step", row: key.clone(), column, expected, found })
+        };
+        let Some(kind) = row.effect_kind else {
+            let shown_by = match (row.effect.is_empty(), row.has_batches, row.effect_tag) {
+                (true, false, 0) => return Ok(None),
+                (false, ..) => "the kind of the effect in `effect`",
+                (true, true, _) => "the kind of the effect that the step's batches had",
+                (true, false, _) => "the kind of the effect on the tag in `effect_tag`",
+            };
+            return damaged("effect_kind", shown_by.to_owned(), "none".to_owned());
+        };
+        if !may_record(row.kind, kind) {
+            let expected = format!("an effect that a step of the kind `{}` has", row.kind);
+            return damaged("effect_kind", expected, format!("`{kind}`"));
+        }
+        let effect: Self = JsonColumn::for_step(&key, "effect", "an effect, as JSON").decode(&row.effect)?;
+        if effect.kind() != kind {
+            let expected = format!("an effect of the kind `{kind}`");
+            return damaged("effect", expected, format!("one of the kind `{}`", effect.kind()));
+        }
+        let tag = effect.key().tag_id;
+        if tag != row.effect_tag {
+            let expected = format!("{tag}, the tag of the effect in `effect`");
+            return damaged("effect_tag", expected, row.effect_tag.to_string());
+        }
+        Ok(Some(effect))
+    }
+
     /// What undoes it where a step of this kind recorded it, as the effect of the endpoint that had it declares.
     #[must_use]
     pub fn inverse(&self, recorded_by: StepKind) -> Inverse {
@@ -66,6 +118,19 @@ impl RecordedEffect {
     }
 }
 
+/// Whether a step of this kind may record an effect of that one: its own, and a call also one that can't be undone, where the
+/// state before it could not be read.
+fn may_record(step: StepKind, effect: RecordedKind) -> bool {
+    match step {
+        StepKind::Terminal(kind) => {
+            BatchedCalls::from_kind(kind).is_some_and(|calls| calls.records == effect)
+        }
+        StepKind::Call(kind) => {
+            effect == Declared::from_kind(kind).records || effect == RecordedKind::Irreversible
+        }
+    }
+}
+
 fn undeclared(_recorded: &RecordedEffect) -> Inverse {
     Inverse::Irreversible("nothing is known of what it does")
 }
@@ -78,34 +143,11 @@ pub fn kind_of(spec: &Spec) -> Option<EffectKind> {
     (spec.kind == CallKind::Write).then(declared)
 }
 
-/// Whether a call of this kind changes which tags there are, or what they are called.
-#[must_use]
-pub const fn changes_tags(kind: EffectKind) -> bool {
-    match kind {
-        EffectKind::TagCreate
-        | EffectKind::TagUpdate
-        | EffectKind::TagDelete
-        | EffectKind::RestoreTagName
-        | EffectKind::DeleteTagIfEmpty
-        // It may be one of these.
-        | EffectKind::Undeclared => true,
-        EffectKind::TagAttach
-        | EffectKind::TagDetach
-        | EffectKind::UserRemark
-        | EffectKind::BlacklistAdd
-        | EffectKind::BlacklistRemove
-        | EffectKind::MediaUploadImage
-        | EffectKind::CardCreate
-        | EffectKind::QrcodeCreate
-        | EffectKind::QuotaClear => false,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::api::{Method, undeclared};
-    use crate::for_each_endpoint;
+    use crate::{bulk::model::change::Change, for_each_endpoint, store::TerminalKind};
 
     #[test]
     fn declared_every_write_endpoint_has_its_own_kind() {
@@ -126,6 +168,38 @@ mod tests {
         declared.sort_unstable();
         written.sort_unstable();
         assert_eq!(declared, written);
+    }
+
+    #[test]
+    fn change_to_followers_is_recorded_as_its_endpoint_declares() {
+        for change in
+            [Change::Attach(100), Change::Detach(100), Change::Block, Change::Unblock, Change::Remark]
+        {
+            assert_eq!(change.recorded_kind(), Declared::from_kind(change.kind()).records, "{change:?}");
+        }
+    }
+
+    #[test]
+    fn step_may_record_the_effect_of_its_calls_only() {
+        let recorded_by = |step| {
+            let kinds = RecordedKind::ALL.iter().copied();
+            kinds.filter(|kind| may_record(step, *kind)).collect::<Vec<_>>()
+        };
+        for (step, effects) in [
+            (StepKind::Terminal(TerminalKind::RestoreRemark), vec![RecordedKind::Remarked]),
+            (StepKind::Terminal(TerminalKind::Each), vec![]),
+            (
+                StepKind::Call(EffectKind::TagAttach),
+                vec![RecordedKind::TagAttached, RecordedKind::Irreversible],
+            ),
+            (
+                StepKind::Call(EffectKind::RestoreTagName),
+                vec![RecordedKind::TagRenamed, RecordedKind::Irreversible],
+            ),
+            (StepKind::Call(EffectKind::Undeclared), vec![RecordedKind::Irreversible]),
+        ] {
+            assert_eq!(recorded_by(step), effects, "{step}");
+        }
     }
 
     #[test]

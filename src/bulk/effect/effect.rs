@@ -13,7 +13,7 @@ use crate::{
         listing::details::NeededField,
         model::{batch::ChangeItem, change::Change, effect::RecordedEffect, source::Source},
     },
-    store::EffectKind,
+    store::{EffectKind, RecordedKind},
 };
 use std::fmt;
 
@@ -25,6 +25,12 @@ pub(super) const NOT_OBSERVED: &str = "the state before could not be read";
 pub trait Effect: Endpoint<Mode = Writes> {
     /// The name that the journal records. Once released it must not change.
     const KIND: EffectKind;
+
+    /// The kind of effect that a call records; one whose state before can't be read records [`RecordedKind::Irreversible`].
+    const RECORDS: RecordedKind;
+
+    /// Whether a call changes which tags there are, or what they are called.
+    const CHANGES_TAGS: bool;
 
     /// What no other run may write while this one does; `None` where two runs can't get in each other's way. Of a change to
     /// followers it depends on the target only: a job takes it before it knows whom it changes.

@@ -8,11 +8,13 @@ use super::{
 use crate::{
     api::media::{UploadImage, Uploaded},
     bulk::model::effect::RecordedEffect,
-    store::EffectKind,
+    store::{EffectKind, RecordedKind},
 };
 
 impl Effect for UploadImage {
     const KIND: EffectKind = EffectKind::MediaUploadImage;
+    const RECORDS: RecordedKind = RecordedKind::Irreversible;
+    const CHANGES_TAGS: bool = false;
 
     fn lock(&self) -> Option<Lock> {
         None

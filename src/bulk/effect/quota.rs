@@ -8,11 +8,13 @@ use super::{
 use crate::{
     api::{answer::Empty, quota::Clear},
     bulk::model::effect::RecordedEffect,
-    store::EffectKind,
+    store::{EffectKind, RecordedKind},
 };
 
 impl Effect for Clear {
     const KIND: EffectKind = EffectKind::QuotaClear;
+    const RECORDS: RecordedKind = RecordedKind::Irreversible;
+    const CHANGES_TAGS: bool = false;
 
     fn lock(&self) -> Option<Lock> {
         None

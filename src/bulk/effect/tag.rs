@@ -25,7 +25,7 @@ use crate::{
         listing::details::NeededField,
         model::{batch::ChangeItem, change::Change, effect::RecordedEffect, source::Source},
     },
-    store::EffectKind,
+    store::{EffectKind, RecordedKind},
 };
 use std::collections::HashSet;
 
@@ -48,6 +48,8 @@ fn names(tags: &[Tag]) -> impl Iterator<Item = (i64, &str)> + Clone {
 
 impl Effect for Create {
     const KIND: EffectKind = EffectKind::TagCreate;
+    const RECORDS: RecordedKind = RecordedKind::TagCreated;
+    const CHANGES_TAGS: bool = true;
 
     fn lock(&self) -> Option<Lock> {
         Some(Lock::TagName(self.name.clone()))
@@ -103,6 +105,8 @@ impl Effect for Create {
 
 impl Effect for Update {
     const KIND: EffectKind = EffectKind::TagUpdate;
+    const RECORDS: RecordedKind = RecordedKind::TagRenamed;
+    const CHANGES_TAGS: bool = true;
 
     fn lock(&self) -> Option<Lock> {
         Some(Lock::Tag(self.id))
@@ -157,6 +161,8 @@ impl Effect for Update {
 
 impl Effect for Delete {
     const KIND: EffectKind = EffectKind::TagDelete;
+    const RECORDS: RecordedKind = RecordedKind::TagDeleted;
+    const CHANGES_TAGS: bool = true;
 
     fn lock(&self) -> Option<Lock> {
         Some(Lock::Tag(self.id))
@@ -196,6 +202,8 @@ impl Effect for Delete {
 
 impl Effect for Attach {
     const KIND: EffectKind = EffectKind::TagAttach;
+    const RECORDS: RecordedKind = RecordedKind::TagAttached;
+    const CHANGES_TAGS: bool = false;
 
     fn lock(&self) -> Option<Lock> {
         Some(Lock::Tag(self.tagid))
@@ -273,6 +281,8 @@ impl FollowerEffect for Attach {
 
 impl Effect for Detach {
     const KIND: EffectKind = EffectKind::TagDetach;
+    const RECORDS: RecordedKind = RecordedKind::TagDetached;
+    const CHANGES_TAGS: bool = false;
 
     fn lock(&self) -> Option<Lock> {
         Some(Lock::Tag(self.tagid))

@@ -22,12 +22,14 @@ use crate::{
         listing::details::NeededField,
         model::{batch::ChangeItem, change::Change, effect::RecordedEffect, source::Source},
     },
-    store::EffectKind,
+    store::{EffectKind, RecordedKind},
 };
 use std::{collections::HashSet, slice};
 
 impl Effect for Remark {
     const KIND: EffectKind = EffectKind::UserRemark;
+    const RECORDS: RecordedKind = RecordedKind::Remarked;
+    const CHANGES_TAGS: bool = false;
 
     fn lock(&self) -> Option<Lock> {
         // Two runs that set remarks set those of different followers, or the later one wins.

@@ -1,7 +1,7 @@
 //! What a step did to the account, as the journal records it.
 
 use super::change::Change;
-use crate::store::{EffectKey, JsonColumn, RecordedKind, StepRow, StoreError};
+use crate::store::{EffectKey, RecordedKind};
 use serde::{Deserialize, Deserializer, Serialize};
 
 /// What a step did to the account, as the journal records it.
@@ -50,40 +50,6 @@ fn known_id<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<i64>, D
 }
 
 impl RecordedEffect {
-    /// The effect that a step recorded, if it recorded one. One of another kind or tag than its row says is damaged, and so
-    /// are one that such a step can't have, and none where the rest of the row or the step's batches show that there was
-    /// one.
-    pub fn read(run: &str, row: &StepRow) -> Result<Option<Self>, StoreError> {
-        let key = format!("{run}/{}", row.step);
-        let damaged = |column, expected: String, found: String| {
-            Err(StoreError::Decode { table: "mpscript_step", row: key.clone(), column, expected, found })
-        };
-        let Some(kind) = row.effect_kind else {
-            let shown_by = match (row.effect.is_empty(), row.has_batches, row.effect_tag) {
-                (true, false, 0) => return Ok(None),
-                (false, ..) => "the kind of the effect in `effect`",
-                (true, true, _) => "the kind of the effect that the step's batches had",
-                (true, false, _) => "the kind of the effect on the tag in `effect_tag`",
-            };
-            return damaged("effect_kind", shown_by.to_owned(), "none".to_owned());
-        };
-        if !row.kind.may_record(kind) {
-            let expected = format!("an effect that a step of the kind `{}` has", row.kind);
-            return damaged("effect_kind", expected, format!("`{kind}`"));
-        }
-        let effect: Self = JsonColumn::for_step(&key, "effect", "an effect, as JSON").decode(&row.effect)?;
-        if effect.kind() != kind {
-            let expected = format!("an effect of the kind `{kind}`");
-            return damaged("effect", expected, format!("one of the kind `{}`", effect.kind()));
-        }
-        let tag = effect.key().tag_id;
-        if tag != row.effect_tag {
-            let expected = format!("{tag}, the tag of the effect in `effect`");
-            return damaged("effect_tag", expected, row.effect_tag.to_string());
-        }
-        Ok(Some(effect))
-    }
-
     /// What queries know of it.
     #[must_use]
     pub fn key(&self) -> EffectKey {

@@ -1,5 +1,6 @@
 //! What a job did, in numbers that add up.
 
+use crate::bulk::effect::change::BatchedCalls;
 use crate::{
     base::{Setting, SettingNames, lock, millis, plain_line, with_thousands},
     bulk::model::{
@@ -172,7 +173,7 @@ impl OperationReport {
     /// Whether it was to change followers, not only to look at them.
     #[must_use]
     pub const fn is_of_changes(&self) -> bool {
-        self.operation.is_change()
+        BatchedCalls::from_kind(self.operation).is_some()
     }
 
     /// Its counts, as they are shown.

@@ -6,7 +6,7 @@ use super::{background::Background, editor::SharedNames, script::continues_previ
 use crate::{
     api::tag,
     base::{Cancel, Diagnostic, Stopwatch, plain_text, with_thousands},
-    bulk::{ProgressBoard, RunReport, RunState, changes_tags},
+    bulk::{Declared, ProgressBoard, RunReport, RunState},
     cli::{
         args::{ReplArguments, SETTING_NAMES, TargetArgs},
         commands::confirm::{confirm_once, confirm_production},
@@ -394,5 +394,5 @@ fn open_account(
 
 /// Whether the calls of a line may have changed which tags there are.
 fn changes_tag_names(report: &RunReport) -> bool {
-    report.writes.keys().copied().any(changes_tags)
+    report.writes.keys().any(|kind| Declared::from_kind(*kind).changes_tags)
 }

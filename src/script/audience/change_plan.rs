@@ -23,7 +23,7 @@ use crate::{
             tag_name::check_spelling,
         },
     },
-    store::StepState,
+    store::{StepState, TerminalKind},
 };
 use std::collections::HashSet;
 
@@ -75,11 +75,27 @@ impl Membership {
         }
     }
 
+    /// The terminal operation that makes the change to the members of a tag.
+    pub(super) const fn terminal_of_tag(self) -> TerminalKind {
+        match self {
+            Self::Add => TerminalKind::Tag,
+            Self::Remove => TerminalKind::Untag,
+        }
+    }
+
     /// The change to the blacklist.
     const fn of_blacklist(self) -> Change {
         match self {
             Self::Add => Change::Block,
             Self::Remove => Change::Unblock,
+        }
+    }
+
+    /// The terminal operation that makes the change to the blacklist.
+    pub(super) const fn terminal_of_blacklist(self) -> TerminalKind {
+        match self {
+            Self::Add => TerminalKind::Block,
+            Self::Remove => TerminalKind::Unblock,
         }
     }
 }
@@ -382,5 +398,24 @@ impl ChangePlan for Blocking {
 
     fn prepare(&mut self, _job: &JobExecution) -> ScriptResult<Change> {
         Ok(self.membership.of_blacklist())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::bulk::BatchedCalls;
+
+    #[test]
+    fn terminal_operation_of_a_membership_has_the_calls_of_its_change() {
+        let calls = |kind| BatchedCalls::from_kind(kind).map(|calls| calls.spec.name);
+        for membership in [Membership::Add, Membership::Remove] {
+            for (kind, change) in [
+                (membership.terminal_of_tag(), membership.of_tag(100)),
+                (membership.terminal_of_blacklist(), membership.of_blacklist()),
+            ] {
+                assert_eq!(calls(kind), Some(change.spec().name), "{kind}");
+            }
+        }
     }
 }

@@ -30,24 +30,17 @@ fn tagging(audience: &Audience, tag: &Dynamic, membership: Membership) -> Script
         TagRef::Name(name) => Target::Name(name.clone()),
         TagRef::Id(id) => Target::TagId(*id),
     };
-    let kind = match membership {
-        Membership::Add => TerminalKind::Tag,
-        Membership::Remove => TerminalKind::Untag,
-    };
     let op = TerminalOp {
         target: Some(target),
         // Details show who has the tag. For openids that the script gave, one listing of the tag's members is cheaper.
         needs_details: !matches!(audience.source_ref, SourceRef::Openids(_)),
-        ..TerminalOp::new(audience, kind)
+        ..TerminalOp::new(audience, membership.terminal_of_tag())
     };
     run_change(&op, &mut Tagging::new(tag, membership))
 }
 
 fn blocking(audience: &Audience, membership: Membership) -> ScriptResult<OperationReport> {
-    let kind = match membership {
-        Membership::Add => TerminalKind::Block,
-        Membership::Remove => TerminalKind::Unblock,
-    };
+    let kind = membership.terminal_of_blacklist();
     run_change(&TerminalOp::new(audience, kind), &mut Blocking::new(audience, membership))
 }
 

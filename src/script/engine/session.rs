@@ -11,6 +11,7 @@ use super::{
     variables::watch_variables,
 };
 use crate::base::{Redactor, lock};
+use crate::bulk::BatchedCalls;
 use crate::script::{
     audience::audience::Audience,
     host::{
@@ -142,7 +143,8 @@ impl Line {
         }
         let writes = crate::api::all().into_iter().filter(|spec| spec.kind == crate::api::CallKind::Write);
         let mut writes: BTreeSet<&str> = writes.filter_map(|spec| spec.name.rsplit("::").next()).collect();
-        writes.extend(TerminalKind::ALL.iter().filter(|kind| kind.is_change()).map(|kind| kind.as_str()));
+        let changes = TerminalKind::ALL.iter().filter(|kind| BatchedCalls::from_kind(**kind).is_some());
+        writes.extend(changes.map(|kind| kind.as_str()));
         writes.extend(COMPENSATIONS);
         writes.extend(["post", "eval", "call"]);
         // The calls of imports are unknown here, so a line with imports may write.
