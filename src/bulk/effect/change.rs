@@ -1,6 +1,7 @@
 //! What a job's change is as a call: each is the effect of one endpoint.
 
 use super::{
+    dry_run::DryRun,
     effect::{Effect, FollowerEffect, Known, Lock},
     observer::{ObserveError, Observer},
 };
@@ -137,6 +138,25 @@ impl Change {
     /// Their details lack what shows it.
     pub fn needs(self, item: &ChangeItem, known: Known<'_>) -> Result<bool, MissingField> {
         with_effect!(self, E, target => E::needs(target, item, known))
+    }
+
+    /// The same after the changes of a dry run.
+    ///
+    /// # Errors
+    /// Their details lack what shows it.
+    pub fn needs_after(
+        self,
+        dry_run: &DryRun,
+        item: &ChangeItem,
+        known: Known<'_>,
+    ) -> Result<bool, MissingField> {
+        let needs = self.needs(item, known)?;
+        let (id, wanted) = match self {
+            Self::Attach(id) => (id, true),
+            Self::Detach(id) => (id, false),
+            Self::Block | Self::Unblock | Self::Remark => return Ok(needs),
+        };
+        Ok(dry_run.has_tag(item.openid(), id).map_or(needs, |has| has != wanted))
     }
 
     /// Makes it for a batch.

@@ -1,13 +1,15 @@
 //! A dry run: reads are made, writes are only counted.
 
 use crate::{
-    api::{Spec, tag::Tag},
+    api::{Spec, tag::Tag, user::User},
     base::lock,
     bulk::model::{batch::ChangeItem, change::Change, counts::Counters},
 };
 use std::{
-    collections::{BTreeMap, BTreeSet},
-    sync::Mutex,
+    borrow::Cow,
+    collections::{BTreeMap, BTreeSet, HashMap},
+    hash::{BuildHasher, RandomState},
+    sync::{Arc, Mutex},
 };
 
 /// Openids of a job that the report names.
@@ -27,6 +29,65 @@ struct Tags {
     deleted: BTreeSet<i64>,
     /// How many followers more, or fewer, would have each.
     members: BTreeMap<i64, i64>,
+    followers: ChangedTags,
+}
+
+/// The tags by which a follower would differ from what the platform shows, in the order of their ids, and whether they
+/// would have each.
+type TagDiff = Arc<[(i64, bool)]>;
+
+/// The followers whose tags would differ from what the platform shows.
+///
+/// Only those are kept: a change that is taken back removes its entry. A job changes many followers alike, so that equal
+/// differences are kept once, and an openid as a hash of 64 bits: a follower takes about 30 bytes. That two of five million
+/// have one hash is as likely as one in a million, and a dry run would be wrong about one of them.
+#[derive(Debug, Default)]
+struct ChangedTags {
+    hasher: RandomState,
+    /// By the hash of an openid: a number of `distinct`.
+    diffs: HashMap<u64, u32>,
+    distinct: Vec<TagDiff>,
+    numbers: HashMap<TagDiff, u32>,
+}
+
+impl ChangedTags {
+    /// A follower who needs it gets a tag, or loses it.
+    fn change(&mut self, openid: &str, id: i64, has: bool) {
+        let follower = self.hasher.hash_one(openid);
+        let mut diff = self.of_hash(follower).unwrap_or_default().to_vec();
+        match diff.binary_search_by_key(&id, |(id, _)| *id) {
+            // The opposite change was needed before this one: both together leave what the platform shows.
+            Ok(at) if diff.get(at).is_some_and(|(_, had)| *had != has) => drop(diff.remove(at)),
+            Ok(_) => return,
+            Err(at) => diff.insert(at, (id, has)),
+        }
+        if diff.is_empty() {
+            self.diffs.remove(&follower);
+            return;
+        }
+        let number = match self.numbers.get(diff.as_slice()) {
+            Some(number) => *number,
+            // There are fewer distinct differences than followers, of whom an account has some millions.
+            None => {
+                let (new, number) =
+                    (TagDiff::from(diff), u32::try_from(self.distinct.len()).unwrap_or(u32::MAX));
+                self.distinct.push(Arc::clone(&new));
+                self.numbers.insert(new, number);
+                number
+            }
+        };
+        self.diffs.insert(follower, number);
+    }
+
+    fn of_hash(&self, follower: u64) -> Option<&[(i64, bool)]> {
+        let number = self.diffs.get(&follower)?;
+        self.distinct.get(usize::try_from(*number).ok()?).map(|diff| &**diff)
+    }
+
+    /// How a follower would differ; nothing where they are as the platform shows.
+    fn of(&self, openid: &str) -> &[(i64, bool)] {
+        self.of_hash(self.hasher.hash_one(openid)).unwrap_or_default()
+    }
 }
 
 impl DryRun {
@@ -50,7 +111,7 @@ impl DryRun {
         counts: &Counters,
     ) {
         self.would_call(spec, 1);
-        self.change_members(change, changed.len());
+        self.change_followers(change, changed);
         Counters::add(&counts.changed, changed.len());
         let mut samples = lock(&counts.samples);
         let room = MAX_SAMPLES - samples.len().min(MAX_SAMPLES);
@@ -86,17 +147,47 @@ impl DryRun {
         present.saturating_add(more).max(0)
     }
 
-    /// Counts the followers that would get a tag, or lose it.
-    pub(crate) fn change_members(&self, change: Change, followers: usize) {
-        let followers = i64::try_from(followers).unwrap_or(i64::MAX);
-        let (id, more) = match change {
-            Change::Attach(id) => (id, followers),
-            Change::Detach(id) => (id, -followers),
+    /// These followers, who need the change, would get a tag or lose it.
+    pub(crate) fn change_followers(&self, change: Change, items: &[ChangeItem]) {
+        let (id, has, one) = match change {
+            Change::Attach(id) => (id, true, 1),
+            Change::Detach(id) => (id, false, -1),
             Change::Block | Change::Unblock | Change::Remark => return,
         };
         let mut tags = lock(&self.tags);
-        let members = tags.members.entry(id).or_default();
-        *members = members.saturating_add(more);
+        for item in items {
+            tags.followers.change(item.openid(), id, has);
+            let members = tags.members.entry(id).or_default();
+            *members = members.saturating_add(one);
+        }
+    }
+
+    /// The details of a follower as they would be.
+    pub(crate) fn overlay_user<'a>(&self, user: &'a User) -> Cow<'a, User> {
+        let seen = lock(&self.tags);
+        let Some(present) = &user.tagid_list else { return Cow::Borrowed(user) };
+        let diff = user.openid.as_deref().map_or(&[][..], |openid| seen.followers.of(openid));
+        // A tag that is deleted is taken off its followers.
+        if diff.is_empty() && !present.iter().any(|id| seen.deleted.contains(id)) {
+            return Cow::Borrowed(user);
+        }
+        let mut tags = present.clone();
+        for (id, has) in diff {
+            tags.retain(|tag| tag != id);
+            if *has {
+                tags.push(*id);
+            }
+        }
+        tags.retain(|id| !seen.deleted.contains(id));
+        Cow::Owned(User { tagid_list: Some(tags), ..user.clone() })
+    }
+
+    /// Whether a follower would have a tag, after the changes of the dry run; `None` where it has changed nothing of that.
+    pub(crate) fn has_tag(&self, openid: &str, id: i64) -> Option<bool> {
+        let seen = lock(&self.tags);
+        let diff = seen.followers.of(openid);
+        let at = diff.binary_search_by_key(&id, |(id, _)| *id).ok()?;
+        diff.get(at).map(|(_, has)| *has)
     }
 
     /// A tag that would be made: its id is below zero, where the platform has none.
@@ -138,12 +229,39 @@ mod tests {
         check_delete(100, count)
     }
 
+    fn items(count: usize) -> Vec<ChangeItem> {
+        (0..count).map(|number| ChangeItem::Openid(format!("o{number}"))).collect()
+    }
+
+    #[test]
+    fn change_that_a_dry_run_takes_back_keeps_no_follower() {
+        let dry_run = DryRun::default();
+        dry_run.change_followers(Change::Attach(100), &items(3));
+        dry_run.change_followers(Change::Detach(100), &items(3));
+        assert!(lock(&dry_run.tags).followers.diffs.is_empty());
+    }
+
+    #[test]
+    fn followers_whom_a_dry_run_changes_alike_share_their_difference() {
+        let dry_run = DryRun::default();
+        dry_run.change_followers(Change::Attach(100), &items(1_000));
+        assert_eq!(lock(&dry_run.tags).followers.distinct.len(), 1);
+    }
+
+    #[test]
+    fn tag_that_a_dry_run_deletes_is_taken_off_its_followers() {
+        let dry_run = DryRun::default();
+        dry_run.delete_tag(100);
+        let user = User { tagid_list: Some(vec![2, 100]), ..User::default() };
+        assert_eq!(dry_run.overlay_user(&user).tagid_list, Some(vec![2]));
+    }
+
     #[test]
     fn tag_that_a_dry_run_takes_off_its_followers_can_be_deleted() {
         let dry_run = DryRun::default();
         assert_eq!(check(&dry_run, 100_200), Err(Violation::TooManyFollowersOfTag));
-        dry_run.change_members(Change::Detach(100), 100_100);
-        dry_run.change_members(Change::Block, 7);
+        dry_run.change_followers(Change::Detach(100), &items(100_100));
+        dry_run.change_followers(Change::Block, &items(7));
         assert_eq!(check(&dry_run, 100_200), Ok(()));
         assert_eq!((dry_run.overlay_members(100, 100_200), dry_run.overlay_members(100, 7)), (100, 0));
     }
@@ -151,7 +269,7 @@ mod tests {
     #[test]
     fn tag_that_a_dry_run_puts_on_too_many_followers_cannot_be_deleted() {
         let dry_run = DryRun::default();
-        dry_run.change_members(Change::Attach(100), 100_001);
+        dry_run.change_followers(Change::Attach(100), &items(100_001));
         assert_eq!(check(&dry_run, 0), Err(Violation::TooManyFollowersOfTag));
     }
 }

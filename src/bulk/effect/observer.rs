@@ -19,6 +19,9 @@ use std::{
     path::Path,
 };
 
+/// The most followers that a page of a tag's members has.
+const MEMBERS_PAGE: i64 = 10_000;
+
 /// Why the account can't be read.
 #[derive(Debug, thiserror::Error)]
 pub enum ObserveError {
@@ -74,18 +77,24 @@ impl Observer<'_> {
         Ok(self.tags().await?.into_iter().find(|tag| tag.id == id))
     }
 
-    /// How many followers have a tag, counted up to a page of them, since the list of tags lags behind.
+    /// How many followers have a tag, counted up to a page of them, since the list of tags lags behind. A dry run, which
+    /// adds its own changes, takes a count beyond a page from that list.
     pub async fn count_members(&self, id: i64) -> Result<i64, CallError> {
-        let is_placeholder = self.dry_run.is_some_and(|dry_run| dry_run.is_placeholder(id));
-        let listed = if is_placeholder {
-            0
-        } else {
-            self.client.call(&tag::Members { tagid: id, next_openid: None }).await?.count
-        };
-        Ok(self.dry_run.map_or(listed, |dry_run| dry_run.overlay_members(id, listed)))
+        let Some(dry_run) = self.dry_run else { return self.count_page(id).await };
+        let mut present = if dry_run.is_placeholder(id) { 0 } else { self.count_page(id).await? };
+        if present >= MEMBERS_PAGE {
+            let tags = self.client.call(&tag::List {}).await?.tags;
+            let listed = tags.into_iter().find(|tag| tag.id == id).and_then(|tag| tag.count);
+            present = present.max(listed.unwrap_or_default());
+        }
+        Ok(dry_run.overlay_members(id, present))
     }
 
-    /// The details of people, in the order of these openids.
+    async fn count_page(&self, id: i64) -> Result<i64, CallError> {
+        Ok(self.client.call(&tag::Members { tagid: id, next_openid: None }).await?.count)
+    }
+
+    /// The details of people, in the order of these openids; in a dry run with the tags that they would have.
     pub(crate) async fn users(&self, openids: &[String]) -> Result<Vec<User>, CallError> {
         if openids.is_empty() {
             return Ok(Vec::new());
@@ -93,7 +102,11 @@ impl Observer<'_> {
         let refs = openids.iter().map(|openid| UserRef { openid: openid.clone(), lang: None });
         let request = user::Batch { user_list: refs.collect() };
         let users = call_chunked(self.client, self.in_flight, request).await;
-        users.map(|users| users.user_info_list).map_err(|split| split.error)
+        let users = users.map(|users| users.user_info_list).map_err(|split| split.error)?;
+        Ok(match self.dry_run {
+            Some(dry_run) => users.iter().map(|user| dry_run.overlay_user(user).into_owned()).collect(),
+            None => users,
+        })
     }
 
     /// The given openids that are on the blacklist.

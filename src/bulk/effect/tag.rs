@@ -225,17 +225,18 @@ impl Effect for Attach {
     async fn rehearse(&self, account: &Observer<'_>, dry_run: &DryRun) -> Result<Empty, RehearseError> {
         check_list::<Self>(&self.openid_list)?;
         check_tag(account, self.tagid).await?;
-        let mut changed = 0;
+        let mut changed = Vec::new();
         for openids in self.openid_list.chunks(Self::MAX_ITEMS) {
             let people = account.people(openids, &HashSet::new()).await.map_err(ObserveError::Call)?;
             people.holders().try_for_each(check_taggable)?;
             for user in openids.iter().filter_map(|openid| people.user(openid)) {
                 check_room(user.known_tags().map_err(ObserveError::from)?, self.tagid)?;
             }
-            changed +=
-                items_that_need::<Self>(people.into_users(), self.tagid).map_err(ObserveError::from)?.len();
+            changed.extend(
+                items_that_need::<Self>(people.into_users(), self.tagid).map_err(ObserveError::from)?,
+            );
         }
-        dry_run.change_members(Change::Attach(self.tagid), changed);
+        dry_run.change_followers(Change::Attach(self.tagid), &changed);
         Ok(Empty::default())
     }
 
@@ -304,14 +305,15 @@ impl Effect for Detach {
     async fn rehearse(&self, account: &Observer<'_>, dry_run: &DryRun) -> Result<Empty, RehearseError> {
         check_list::<Self>(&self.openid_list)?;
         check_tag(account, self.tagid).await?;
-        let mut changed = 0;
+        let mut changed = Vec::new();
         for openids in self.openid_list.chunks(Self::MAX_ITEMS) {
             let people = account.people(openids, &HashSet::new()).await.map_err(ObserveError::Call)?;
             people.holders().try_for_each(check_taggable)?;
-            changed +=
-                items_that_need::<Self>(people.into_users(), self.tagid).map_err(ObserveError::from)?.len();
+            changed.extend(
+                items_that_need::<Self>(people.into_users(), self.tagid).map_err(ObserveError::from)?,
+            );
         }
-        dry_run.change_members(Change::Detach(self.tagid), changed);
+        dry_run.change_followers(Change::Detach(self.tagid), &changed);
         Ok(Empty::default())
     }
 

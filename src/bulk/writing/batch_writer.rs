@@ -201,10 +201,11 @@ impl BatchWriter {
     /// Takes one change; it is sent when its batch is full, or at the end. A dry run holds it to the platform's rules, as far
     /// as the follower's details show whether it breaks one.
     pub fn push(&mut self, item: ChangeItem, details: Option<&User>) {
-        if self.config.dry.is_some()
-            && let Err(violation) = self.config.change.check_item(&item, details)
-        {
-            self.refused.insert(item.openid().to_owned(), violation);
+        if let Some(dry) = &self.config.dry {
+            let details = details.map(|user| dry.overlay_user(user));
+            if let Err(violation) = self.config.change.check_item(&item, details.as_deref()) {
+                self.refused.insert(item.openid().to_owned(), violation);
+            }
         }
         self.waiting.push(item);
     }
@@ -280,7 +281,10 @@ impl BatchWriter {
                     }
                 }
             }
-            Counters::add(&self.config.counts.failed, size - changed.len());
+            let failed = size - changed.len();
+            Counters::add(&self.config.counts.failed, failed);
+            // A follower whose change is refused uses nothing of the limit, as in the live run.
+            self.config.limits.release(failed);
             dry.record_batch(self.config.change.spec(), self.config.change, &changed, &self.config.counts);
             return Ok(());
         }

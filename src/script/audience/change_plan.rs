@@ -107,7 +107,11 @@ fn take_lock(env: &RunEnv, lock: Option<Lock>) -> ScriptResult<()> {
 
 /// Asks the effect of a change whether a follower needs it.
 fn decide(env: &RunEnv, change: Change, item: ChangeItem, known: Known<'_>) -> ScriptResult<Decision> {
-    match change.needs(&item, known) {
+    let needs = match &env.policy.dry {
+        Some(dry_run) => change.needs_after(dry_run, &item, known),
+        None => change.needs(&item, known),
+    };
+    match needs {
         Ok(true) => Ok(Decision::Apply(item)),
         Ok(false) => Ok(Decision::NoOp),
         Err(missing) => Err(env.observe_error(&missing.into()).raise()),
