@@ -1,7 +1,7 @@
 //! A dry run: it makes every call that reads and none that writes, and reports what would change.
 
 use crate::fixtures::{
-    account::Account,
+    account::{Account, ok},
     card::{literal, member_card},
     program::{Folder, counts, project, run_on},
 };
@@ -154,11 +154,11 @@ fn dry_run_reports_what_would_change() {
     let script = "let t = tag::create(\"名单\");
          print(tag::list().filter(|t| t.name == \"名单\")[0].id == t.id);
          print(members(t).count());
-         tag::update(t, \"新名单\"); tag::attach(t, followers().to_array().map(|u| u.openid));
+         tag::update(t, \"新名单\"); tag::attach(tag::create(\"别的\"), followers().to_array().map(|u| u.openid));
          print(followers().filter(|u| u.sex == 0).take(120).tag(\"新名单\").changed);
          tag::delete(t); print(tag::list().len());";
     let (finished, report) = run_on(&account, script, &["--dry-run"]);
-    assert_eq!((finished.code, finished.out.as_str()), (Some(0), "true\n0\n120\n1\n"), "{}", finished.err);
+    assert_eq!((finished.code, finished.out.as_str()), (Some(0), "true\n0\n120\n2\n"), "{}", finished.err);
     let end = &report["ends"][2];
     let samples: Vec<&str> =
         end["samples"].as_array().into_iter().flatten().filter_map(|one| one.as_str()).collect();
@@ -167,7 +167,7 @@ fn dry_run_reports_what_would_change() {
         "dry run: nothing was changed
          120 followers would be changed by tag `新名单`, as
              {}
-           1 call  of POST /cgi-bin/tags/create would be made
+           2 calls of POST /cgi-bin/tags/create would be made
            1 call  of POST /cgi-bin/tags/delete would be made
           43 calls of POST /cgi-bin/tags/members/batchtagging would be made
            1 call  of POST /cgi-bin/tags/update would be made
@@ -243,4 +243,67 @@ fn dry_run_is_recorded_and_cannot_be_resumed() {
     let run = runs.split(' ').next().unwrap_or_default();
     let message = folder.run(&["resume", run]).failure(2);
     assert!(message.contains("was a dry run"), "{message}");
+}
+
+/// A follower who has twenty tags, `旧` among them.
+fn follower_with_20_tags(account: &Account) -> String {
+    let openid = account.openids()[0].clone();
+    let present = account.tags_of(&openid).as_array().map_or(0, Vec::len);
+    for number in present..20 {
+        let name = if number == present { "旧".to_owned() } else { format!("门店{number}") };
+        let attach = json!({"tagid": account.tag(&name), "openid_list": [openid]});
+        assert_eq!(account.tell("/cgi-bin/tags/members/batchtagging", attach), ok());
+    }
+    openid
+}
+
+/// The exit codes of a script that runs dry, then live.
+fn exit_codes(account: &Account, script: &str, arguments: &[&str]) -> [Option<i32>; 2] {
+    let dry = run_on(account, script, &[arguments, &["--dry-run"]].concat()).0.code;
+    [dry, run_on(account, script, arguments).0.code]
+}
+
+#[test]
+fn job_that_tags_a_full_follower_after_an_untag_succeeds_dry_as_live() {
+    let account = Account::of(3);
+    let openid = json!([follower_with_20_tags(&account)]);
+    let script = format!("openids({openid}).untag(\"旧\"); openids({openid}).tag(\"新\");");
+    assert_eq!(exit_codes(&account, &script, &[]), [Some(0); 2]);
+}
+
+#[test]
+fn call_that_tags_a_full_follower_after_an_untag_succeeds_dry_as_live() {
+    let account = Account::of(3);
+    let openid = json!([follower_with_20_tags(&account)]);
+    let script = format!(
+        "tag::detach(tag::list().filter(|t| t.name == \"旧\")[0], {openid});
+         tag::attach(tag::create(\"新\"), {openid});"
+    );
+    assert_eq!(exit_codes(&account, &script, &[]), [Some(0); 2]);
+}
+
+#[test]
+fn followers_whom_a_dry_run_has_tagged_already_have_the_tag() {
+    let account = Account::of(20);
+    let script = "followers().take(10).tag(\"甲\"); print(followers().take(12).tag(\"甲\").already);";
+    assert_eq!(run_on(&account, script, &["--dry-run"]).0.out, "10\n");
+}
+
+#[test]
+fn refused_follower_uses_nothing_of_the_change_limit_dry_as_live() {
+    let account = Account::of(20);
+    follower_with_20_tags(&account);
+    let script = "followers().take(10).tag(\"庚\"); followers().take(1).remark(|u| \"客户\");";
+    assert_eq!(exit_codes(&account, script, &["--max-changes", "10"]), [Some(3); 2]);
+}
+
+#[test]
+fn call_that_sets_the_present_remark_uses_nothing_of_the_change_limit() {
+    let account = Account::of(3);
+    let openid = &account.openids()[0];
+    let remark = json!({"openid": openid, "remark": "客户"});
+    assert_eq!(account.tell("/cgi-bin/user/info/updateremark", remark), ok());
+    let (finished, _) =
+        run_on(&account, &format!("user::remark(\"{openid}\", \"客户\");"), &["--max-changes", "0"]);
+    assert_eq!(finished.code, Some(0), "{}", finished.err);
 }

@@ -143,3 +143,29 @@ fn undo_keeps_a_tag_that_others_have_dry_as_live() {
     let live = fixture.call(&["undo", &run, "--yes"]);
     assert!(live.out.starts_with("the tag `会员` stays: there are followers who have it\n"), "{}", live.out);
 }
+
+#[test]
+fn dry_undo_says_that_a_tag_which_it_empties_would_be_deleted() {
+    let account = Account::of(20);
+    let fixture = UndoFixture::new(&account);
+    let run = fixture.run("followers().take(10).tag(\"甲\"); followers().take(5).untag(\"甲\");", 0);
+    let dry = fixture.call(&["undo", &run, "--dry-run"]);
+    assert_eq!(dry.out, "the tag `甲` would be deleted unless a follower has it by then\n", "{}", dry.err);
+}
+
+#[test]
+fn undo_that_gives_a_full_follower_their_former_tag_succeeds_dry_as_live() {
+    let account = Account::of(3);
+    let openid = account.openids()[0].clone();
+    let present = account.tags_of(&openid).as_array().map_or(0, Vec::len);
+    for number in present..20 {
+        let name = if number == present { "旧".to_owned() } else { format!("门店{number}") };
+        let attach = json!({"tagid": account.tag(&name), "openid_list": [openid]});
+        assert_eq!(account.tell("/cgi-bin/tags/members/batchtagging", attach), ok());
+    }
+    let fixture = UndoFixture::new(&account);
+    let openids = json!([openid]);
+    let script = format!("openids({openids}).untag(\"旧\"); openids({openids}).tag(\"新\");");
+    let run = fixture.run(&script, 0);
+    assert_eq!(ending_both_ways(&fixture, &run), (Some(0), Vec::new()));
+}
