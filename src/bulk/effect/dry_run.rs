@@ -65,16 +65,15 @@ impl ChangedTags {
             self.diffs.remove(&follower);
             return;
         }
-        let number = match self.numbers.get(diff.as_slice()) {
-            Some(number) => *number,
+        let number = if let Some(number) = self.numbers.get(diff.as_slice()) {
+            *number
+        } else {
+            let diff = TagDiff::from(diff);
             // There are fewer distinct differences than followers, of whom an account has some millions.
-            None => {
-                let (new, number) =
-                    (TagDiff::from(diff), u32::try_from(self.distinct.len()).unwrap_or(u32::MAX));
-                self.distinct.push(Arc::clone(&new));
-                self.numbers.insert(new, number);
-                number
-            }
+            let number = u32::try_from(self.distinct.len()).unwrap_or(u32::MAX);
+            self.distinct.push(Arc::clone(&diff));
+            self.numbers.insert(diff, number);
+            number
         };
         self.diffs.insert(follower, number);
     }

@@ -86,6 +86,7 @@ struct LinkPlace<'p> {
 }
 
 /// What a function of a file is called on, as a method.
+#[derive(Clone, Copy)]
 struct Receiver<'r> {
     value_type: &'r ValueType,
     /// Where the value is, if an access of a variable gave it.
