@@ -70,24 +70,14 @@ mod linux {
         time::Duration,
     };
 
-    /// How often the memory is looked at, before half of the limit is taken and after.
-    struct Intervals {
-        far: Duration,
-        near: Duration,
-    }
+    /// Between two looks at memory that grows, below half of the limit.
+    const GROWING: Duration = Duration::from_millis(20);
 
-    impl Intervals {
-        const fn of(limit: MemoryLimit) -> Self {
-            let (far, near) = match limit {
-                // There may be a hundred such processes, and the system keeps to the limit.
-                MemoryLimit::OfAddressSpace(_) => (250, 25),
-                MemoryLimit::Given(_) | MemoryLimit::HalfOfAvailable | MemoryLimit::QuarterOfAvailable => {
-                    (20, 2)
-                }
-            };
-            Self { far: Duration::from_millis(far), near: Duration::from_millis(near) }
-        }
-    }
+    /// Between two looks at memory that grows, from half of the limit on.
+    const NEAR: Duration = Duration::from_millis(2);
+
+    /// The most between two looks at memory that does not grow: there may be a hundred such processes.
+    const AT_REST: Duration = Duration::from_millis(250);
 
     /// The least that a part of what is available is taken for: a script needs some memory on any machine.
     const MIN_SHARE: u64 = 64 << 20;
@@ -106,17 +96,25 @@ mod linux {
         pub(super) fn start(limit: MemoryLimit, env: &Arc<RunEnv>) -> Option<Self> {
             let most = bytes_of(limit)?;
             let before = taken(limit)?;
-            let intervals = Intervals::of(limit);
             let ended = Arc::new(AtomicBool::new(false));
             let (seen, env) = (Arc::clone(&ended), Arc::clone(env));
             let watch = move || {
+                let (mut last, mut interval) = (0, NEAR);
                 while !seen.load(Ordering::Relaxed) {
                     let by_script = taken(limit).unwrap_or_default().saturating_sub(before);
                     if by_script > most {
                         env.end_script(&too_much(limit, most, env.io.setting_names.of(Setting::RunMemory)));
                         return;
                     }
-                    thread::park_timeout(if by_script > most / 2 { intervals.near } else { intervals.far });
+                    interval = if by_script <= last {
+                        (interval * 2).min(AT_REST)
+                    } else if by_script > most / 2 {
+                        NEAR
+                    } else {
+                        GROWING
+                    };
+                    last = by_script;
+                    thread::park_timeout(interval);
                 }
             };
             let thread = thread::Builder::new().name("memory".to_owned()).spawn(watch).ok()?;

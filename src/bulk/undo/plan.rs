@@ -1,5 +1,7 @@
 //! From a journal to an undo: what each step did, and what undoes it, in the order in which it must be undone. The plan
 //! is plain data; the floor above makes a script of it.
+//!
+//! One file because what each kind of step did and what undoes it are read together.
 
 use crate::{
     bulk::{
