@@ -1,6 +1,8 @@
 //! Recovery: adopts open fires whose processes are dead, and resumes their runs from their journals.
 //!
 //! What becomes of a fire is decided first, from what the store has of it; then it is carried out.
+//!
+//! One file because each decision stands above the tables that test it, and all are read together.
 
 use super::{
     ended_fire::{FireEnd, RUN_DELETED},

@@ -177,7 +177,7 @@ fn run_that_takes_more_and_more_memory_fails_with_an_error() {
     let sandbox = SandboxProcess::start(&["--followers", "10"]);
     let job = every_second(
         "",
-        "let s = \"x\"; for i in 0..20 { s += s; } let all = []; loop { let t = s; t += \"y\"; all.push(t); }",
+        "let s = \"x\"; for i in 0..20 { s += s; } let all = []; loop { let t = s; t += \"y\"; all.push(t); sleep(0.005); }",
     );
     let folder = Folder::new().account().file("jobs/grows.rhai", job);
     let daemon = serve(&folder, &sandbox, &["--run-memory", "256MiB"]);
