@@ -45,7 +45,7 @@ async fn items_that_need<E: FollowerEffect<Target = ()>>(
 
 impl Effect for Add {
     const KIND: EffectKind = EffectKind::BlacklistAdd;
-    const RECORDS: RecordedKind = RecordedKind::Blocked;
+    const RECORDED: RecordedKind = RecordedKind::Blocked;
     const CHANGES_TAGS: bool = false;
 
     fn lock(&self) -> Option<Lock> {
@@ -112,7 +112,7 @@ impl FollowerEffect for Add {
 
 impl Effect for Remove {
     const KIND: EffectKind = EffectKind::BlacklistRemove;
-    const RECORDS: RecordedKind = RecordedKind::Unblocked;
+    const RECORDED: RecordedKind = RecordedKind::Unblocked;
     const CHANGES_TAGS: bool = false;
 
     fn lock(&self) -> Option<Lock> {

@@ -13,7 +13,7 @@ use crate::{
 
 impl Effect for Create {
     const KIND: EffectKind = EffectKind::CardCreate;
-    const RECORDS: RecordedKind = RecordedKind::Irreversible;
+    const RECORDED: RecordedKind = RecordedKind::Irreversible;
     const CHANGES_TAGS: bool = false;
 
     fn lock(&self) -> Option<Lock> {

@@ -78,7 +78,7 @@ pub struct BatchedCalls {
 
 impl BatchedCalls {
     const fn of<E: FollowerEffect>() -> Self {
-        Self { spec: E::SPEC, size: E::BATCH, shown_by: E::SHOWN_BY, records: E::RECORDS }
+        Self { spec: E::SPEC, size: E::BATCH, shown_by: E::SHOWN_BY, records: E::RECORDED }
     }
 
     /// Those of a terminal operation; `None` for one that only reads. Whether an operation changes followers, and which effect

@@ -61,7 +61,7 @@ impl Declared {
     fn effect<E: Effect>() -> Self {
         Self {
             spec: Some(<E as Endpoint>::SPEC),
-            records: E::RECORDS,
+            records: E::RECORDED,
             changes_tags: E::CHANGES_TAGS,
             inverse: E::inverse,
         }

@@ -38,9 +38,9 @@ type TagDiff = Arc<[(i64, bool)]>;
 
 /// The followers whose tags would differ from what the platform shows.
 ///
-/// Only those are kept: a change that is taken back removes its entry. A job changes many followers alike, so that equal
-/// differences are kept once, and an openid as a hash of 64 bits: a follower takes about 30 bytes. That two of five million
-/// have one hash is as likely as one in a million, and a dry run would be wrong about one of them.
+/// Only those are kept: a change and its opposite leave no entry. Equal differences are kept once, since a job changes many
+/// followers alike, and openids as hashes of 64 bits: a follower takes about 30 bytes. If two followers had one hash, the dry
+/// run would be wrong about one of them; among five million that has a chance of about one in a million.
 #[derive(Debug, Default)]
 struct ChangedTags {
     hasher: RandomState,
@@ -51,19 +51,19 @@ struct ChangedTags {
 }
 
 impl ChangedTags {
-    /// A follower who needs it gets a tag, or loses it.
-    fn change(&mut self, openid: &str, id: i64, has: bool) {
+    /// A follower gets a tag, or loses it; whether they had not, or had it.
+    fn change(&mut self, openid: &str, id: i64, has: bool) -> bool {
         let follower = self.hasher.hash_one(openid);
         let mut diff = self.of_hash(follower).unwrap_or_default().to_vec();
         match diff.binary_search_by_key(&id, |(id, _)| *id) {
             // The opposite change was needed before this one: both together leave what the platform shows.
             Ok(at) if diff.get(at).is_some_and(|(_, had)| *had != has) => drop(diff.remove(at)),
-            Ok(_) => return,
+            Ok(_) => return false,
             Err(at) => diff.insert(at, (id, has)),
         }
         if diff.is_empty() {
             self.diffs.remove(&follower);
-            return;
+            return true;
         }
         let number = if let Some(number) = self.numbers.get(diff.as_slice()) {
             *number
@@ -76,6 +76,7 @@ impl ChangedTags {
             number
         };
         self.diffs.insert(follower, number);
+        true
     }
 
     fn of_hash(&self, follower: u64) -> Option<&[(i64, bool)]> {
@@ -155,9 +156,10 @@ impl DryRun {
         };
         let mut tags = lock(&self.tags);
         for item in items {
-            tags.followers.change(item.openid(), id, has);
-            let members = tags.members.entry(id).or_default();
-            *members = members.saturating_add(one);
+            if tags.followers.change(item.openid(), id, has) {
+                let members = tags.members.entry(id).or_default();
+                *members = members.saturating_add(one);
+            }
         }
     }
 

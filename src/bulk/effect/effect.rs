@@ -27,7 +27,7 @@ pub trait Effect: Endpoint<Mode = Writes> {
     const KIND: EffectKind;
 
     /// The kind of effect that a call records; one whose state before can't be read records [`RecordedKind::Irreversible`].
-    const RECORDS: RecordedKind;
+    const RECORDED: RecordedKind;
 
     /// Whether a call changes which tags there are, or what they are called.
     const CHANGES_TAGS: bool;

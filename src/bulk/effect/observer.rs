@@ -3,6 +3,7 @@
 use super::{blacklist_cache::BlacklistCache, dry_run::DryRun};
 use crate::{
     api::{
+        Paged,
         errcode::INVALID_OPENID,
         tag::{self, Tag},
         user::{
@@ -18,9 +19,6 @@ use std::{
     collections::{HashMap, HashSet},
     path::Path,
 };
-
-/// The most followers that a page of a tag's members has.
-const MEMBERS_PAGE: i64 = 10_000;
 
 /// Why the account can't be read.
 #[derive(Debug, thiserror::Error)]
@@ -82,7 +80,7 @@ impl Observer<'_> {
     pub async fn count_members(&self, id: i64) -> Result<i64, CallError> {
         let Some(dry_run) = self.dry_run else { return self.count_page(id).await };
         let mut present = if dry_run.is_placeholder(id) { 0 } else { self.count_page(id).await? };
-        if present >= MEMBERS_PAGE {
+        if u64::try_from(present).is_ok_and(|present| present >= tag::Members::PAGE as u64) {
             let tags = self.client.call(&tag::List {}).await?.tags;
             let listed = tags.into_iter().find(|tag| tag.id == id).and_then(|tag| tag.count);
             present = present.max(listed.unwrap_or_default());

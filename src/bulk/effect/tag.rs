@@ -48,7 +48,7 @@ fn names(tags: &[Tag]) -> impl Iterator<Item = (i64, &str)> + Clone {
 
 impl Effect for Create {
     const KIND: EffectKind = EffectKind::TagCreate;
-    const RECORDS: RecordedKind = RecordedKind::TagCreated;
+    const RECORDED: RecordedKind = RecordedKind::TagCreated;
     const CHANGES_TAGS: bool = true;
 
     fn lock(&self) -> Option<Lock> {
@@ -105,7 +105,7 @@ impl Effect for Create {
 
 impl Effect for Update {
     const KIND: EffectKind = EffectKind::TagUpdate;
-    const RECORDS: RecordedKind = RecordedKind::TagRenamed;
+    const RECORDED: RecordedKind = RecordedKind::TagRenamed;
     const CHANGES_TAGS: bool = true;
 
     fn lock(&self) -> Option<Lock> {
@@ -161,7 +161,7 @@ impl Effect for Update {
 
 impl Effect for Delete {
     const KIND: EffectKind = EffectKind::TagDelete;
-    const RECORDS: RecordedKind = RecordedKind::TagDeleted;
+    const RECORDED: RecordedKind = RecordedKind::TagDeleted;
     const CHANGES_TAGS: bool = true;
 
     fn lock(&self) -> Option<Lock> {
@@ -202,7 +202,7 @@ impl Effect for Delete {
 
 impl Effect for Attach {
     const KIND: EffectKind = EffectKind::TagAttach;
-    const RECORDS: RecordedKind = RecordedKind::TagAttached;
+    const RECORDED: RecordedKind = RecordedKind::TagAttached;
     const CHANGES_TAGS: bool = false;
 
     fn lock(&self) -> Option<Lock> {
@@ -282,7 +282,7 @@ impl FollowerEffect for Attach {
 
 impl Effect for Detach {
     const KIND: EffectKind = EffectKind::TagDetach;
-    const RECORDS: RecordedKind = RecordedKind::TagDetached;
+    const RECORDED: RecordedKind = RecordedKind::TagDetached;
     const CHANGES_TAGS: bool = false;
 
     fn lock(&self) -> Option<Lock> {

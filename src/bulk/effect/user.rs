@@ -28,7 +28,7 @@ use std::{collections::HashSet, slice};
 
 impl Effect for Remark {
     const KIND: EffectKind = EffectKind::UserRemark;
-    const RECORDS: RecordedKind = RecordedKind::Remarked;
+    const RECORDED: RecordedKind = RecordedKind::Remarked;
     const CHANGES_TAGS: bool = false;
 
     fn lock(&self) -> Option<Lock> {

@@ -3,3 +3,4 @@
 pub(crate) mod progress;
 pub(crate) mod quota_estimate;
 pub(crate) mod report;
+mod report_text;

@@ -1,24 +1,26 @@
 //! What a job did, in numbers that add up.
 
-use crate::bulk::effect::change::BatchedCalls;
 use crate::{
-    base::{Setting, SettingNames, lock, millis, plain_line, with_thousands},
-    bulk::model::{
-        counts::Counters,
-        cursor::is_zero,
-        estimate::Estimate,
-        failure::Failure,
-        job::Job,
-        target::{self, Target},
+    base::{lock, millis, plain_line},
+    bulk::{
+        effect::change::BatchedCalls,
+        model::{
+            counts::Counters,
+            cursor::is_zero,
+            estimate::Estimate,
+            failure::Failure,
+            job::Job,
+            target::{self, Target},
+        },
     },
     client::{Bucket, Timeline},
     store::{EffectKind, RunState, TerminalKind},
 };
 use serde::{Deserialize, Serialize};
-use std::{collections::BTreeMap, fmt, time::Duration};
+use std::{collections::BTreeMap, time::Duration};
 
 /// Failures that a printed report names.
-const MAX_SHOWN: usize = 5;
+pub(super) const MAX_SHOWN: usize = 5;
 
 /// Counts that add up: listed = matched + unmatched + unsubscribed + unread, and
 /// matched = changed + already + skipped + failed.
@@ -200,12 +202,6 @@ impl OperationReport {
         plain_line(&title).into_owned()
     }
 
-    /// As a person reads it: counts, and the first failures.
-    #[must_use]
-    pub fn text(&self, names: SettingNames) -> String {
-        ReportText { report: self, names }.to_string()
-    }
-
     /// The report of a job as it is now.
     #[must_use]
     pub fn from_job(
@@ -249,47 +245,6 @@ impl OperationReport {
             estimate: job.cost.get().cloned().unwrap_or_default(),
             elapsed: millis::whole(job.elapsed()),
         }
-    }
-}
-
-/// A report as a person reads it: counts, and the first failures.
-struct ReportText<'a> {
-    report: &'a OperationReport,
-    names: SettingNames,
-}
-
-impl fmt::Display for ReportText<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { report, names } = self;
-        let state = report.state.as_str().replace('_', " ");
-        let elapsed = match millis::count(report.elapsed) {
-            ms @ 0..1000 => format!("{ms} ms"),
-            ms => format!("{}.{} s", ms / 1000, ms % 1000 / 100),
-        };
-        write!(f, "{}: {state} in {elapsed}", report.title())?;
-        if report.dry_run && report.is_of_changes() {
-            write!(f, " (dry run: nothing was changed)")?;
-        }
-        for CountRow { depth, name, count } in report.rows() {
-            let name = format!("{:depth$}{name}", "", depth = 2 * depth);
-            write!(f, "\n  {name:<16}{:>12}", with_thousands(count))?;
-        }
-        for openid in &report.samples {
-            write!(f, "\n  would change {}", plain_line(openid))?;
-        }
-        for failure in report.failed.iter().take(MAX_SHOWN) {
-            let code = failure.errcode.map(|code| format!("{code} ")).unwrap_or_default();
-            write!(f, "\n  failed {}: {code}{}", plain_line(&failure.openid), plain_line(&failure.errmsg))?;
-        }
-        if report.failed.len() > MAX_SHOWN {
-            write!(
-                f,
-                "\n  and {} more failed; {} FILE lists them all",
-                with_thousands((report.failed.len() - MAX_SHOWN) as u64),
-                names.of(Setting::ReportFile)
-            )?;
-        }
-        Ok(())
     }
 }
 
