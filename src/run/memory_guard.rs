@@ -56,11 +56,13 @@ impl MemoryGuard {
 mod linux {
     use super::MemoryLimit;
     use crate::{
-        base::{Setting, read_text},
+        base::{Diagnostic, Setting, read_text},
+        run::process_memory,
         script::{RunEnv, ScriptFailure},
     };
     use nix::sys::resource::{RLIM_INFINITY, Resource, getrlimit};
     use std::{
+        io,
         path::{Path, PathBuf},
         sync::{
             Arc,
@@ -95,13 +97,14 @@ mod linux {
         /// `None` if the memory is not known, or there is no thread.
         pub(super) fn start(limit: MemoryLimit, env: &Arc<RunEnv>) -> Option<Self> {
             let most = bytes_of(limit)?;
-            let before = taken(limit)?;
+            let before = taken(limit).ok()?;
             let ended = Arc::new(AtomicBool::new(false));
             let (seen, env) = (Arc::clone(&ended), Arc::clone(env));
             let watch = move || {
                 let (mut last, mut interval) = (0, NEAR);
                 while !seen.load(Ordering::Relaxed) {
-                    let by_script = taken(limit).unwrap_or_default().saturating_sub(before);
+                    // A look that fails tells nothing: the next one may not.
+                    let by_script = taken(limit).map_or(last, |now| now.saturating_sub(before));
                     if by_script > most {
                         env.end_script(&too_much(limit, most, env.io.setting_names.of(Setting::RunMemory)));
                         return;
@@ -150,10 +153,9 @@ mod linux {
                 (format!("three quarters of {setting}"), format!("raise {setting} of mpscript serve"))
             }
         };
-        ScriptFailure::of_memory(
-            format!("the script has taken more than {size} of memory, {of}"),
-            format!("does a value grow without end? keep less of it at a time, or {more}"),
-        )
+        let message = format!("the script has taken more than {size} of memory, {of}");
+        let hint = format!("does a value grow without end? keep less of it at a time, or {more}");
+        ScriptFailure::in_script(Diagnostic::new(message).hint(hint))
     }
 
     /// A size in whole mebibytes, or in bytes below one.
@@ -173,18 +175,12 @@ mod linux {
         }
     }
 
-    /// A size of this process in bytes, by its name in the system's words.
-    fn own(name: &str) -> Option<u64> {
-        let text = read_text(Path::new("/proc/self/status"), MAX_TEXT).ok()?;
-        field(&text, name).map(|kib| kib << 10)
-    }
-
     /// What this process takes of what is limited: its address space, or what of it is in memory.
-    fn taken(limit: MemoryLimit) -> Option<u64> {
+    fn taken(limit: MemoryLimit) -> io::Result<u64> {
         match limit {
-            MemoryLimit::OfAddressSpace(_) => own("VmSize:"),
+            MemoryLimit::OfAddressSpace(_) => process_memory::address_space(),
             MemoryLimit::Given(_) | MemoryLimit::HalfOfAvailable | MemoryLimit::QuarterOfAvailable => {
-                own("VmRSS:")
+                process_memory::resident()
             }
         }
     }
@@ -202,7 +198,8 @@ mod linux {
     /// What a limit of the address space (`ulimit -v`) leaves.
     fn address_space_left() -> Option<u64> {
         let (limit, _) = getrlimit(Resource::RLIMIT_AS).ok()?;
-        if limit == RLIM_INFINITY { None } else { own("VmSize:").map(|used| limit.saturating_sub(used)) }
+        let used = process_memory::address_space().ok()?;
+        (limit != RLIM_INFINITY).then(|| limit.saturating_sub(used))
     }
 
     /// The number of a line `NAME NUMBER`.

@@ -12,6 +12,8 @@ pub mod http;
 pub mod kept;
 mod memory_guard;
 mod output_log;
+#[cfg(target_os = "linux")]
+mod process_memory;
 pub mod record;
 pub mod registry;
 pub mod runner;

@@ -158,7 +158,7 @@ impl Daemon {
         self
     }
 
-    /// Executes runs so, instead of on threads of this process.
+    /// Executes runs with this runner, instead of on threads of this process.
     #[must_use]
     pub fn with_runner(mut self, runner: Arc<dyn Runner>) -> Self {
         self.runner.set_runner(runner);

@@ -291,11 +291,6 @@ impl ScriptFailure {
         Self { diagnostic, ..self }
     }
 
-    /// The script has taken too much memory.
-    pub(crate) fn of_memory(message: impl Into<String>, hint: impl Into<String>) -> Self {
-        Self::in_script(Diagnostic::new(message).hint(hint))
-    }
-
     /// Something that is wrong with the script itself.
     pub(crate) fn in_script(diagnostic: Diagnostic) -> Self {
         Self { diagnostic, kind: ErrorKind::Script }

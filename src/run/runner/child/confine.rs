@@ -1,7 +1,10 @@
 //! What a run's process may take of the machine, set by itself before it reads anything of the script.
 
 #[cfg(target_os = "linux")]
-use crate::{base::read_text, run::execution::SCRIPT_THREAD};
+use crate::{
+    base::read_text,
+    run::{execution::SCRIPT_THREAD, process_memory},
+};
 #[cfg(target_os = "linux")]
 use rustix::process::{Pid, getpriority_process, setpriority_process};
 use std::io;
@@ -34,13 +37,7 @@ pub(super) fn bind_to_parent(_parent: u32) -> io::Result<()> {
 #[cfg(target_os = "linux")]
 pub(super) fn limit_memory(bytes: u64) -> io::Result<()> {
     use nix::sys::resource::{Resource, setrlimit};
-    /// The most that is read of the process's status, in bytes.
-    const MAX_STATUS: u64 = 64 << 10;
-    let status =
-        read_text(std::path::Path::new("/proc/self/status"), MAX_STATUS).map_err(io::Error::other)?;
-    let size = status.lines().find_map(|line| line.strip_prefix("VmSize:")?.trim().strip_suffix(" kB"));
-    let kib: u64 = size.and_then(|kib| kib.parse().ok()).unwrap_or_default();
-    let limit = bytes.saturating_add(kib << 10);
+    let limit = bytes.saturating_add(process_memory::address_space()?);
     Ok(setrlimit(Resource::RLIMIT_AS, limit, limit)?)
 }
 
