@@ -20,12 +20,11 @@ pub use engine::session::{Line, Session};
 pub use host::env::{Calls, ConfirmWrite, NullOutput, Output, RunEnv, ScriptIo, WritePolicy};
 pub use host::error::{ErrorKind, NoClient, ScriptFailure};
 pub use host::file::FileAccess;
-pub use source::automation::{
-    Automation, CatchUp, CatchUpPolicy, HANDLER, LimitSpec, ON_FAILURE, Overlap, Timing, TriggerSpec,
-};
+pub use source::automation::{Automation, CatchUp, CatchUpPolicy, LimitSpec, ON_FAILURE, Overlap};
 pub use source::loader::{MAX_SCRIPT_BYTES, decode_script};
 pub use source::origin::{ImportSource, Origin, Source};
 pub use source::parameters::{Kind, Parameter};
 pub use source::parse::{declared_functions, is_incomplete, is_pure_expression, is_script};
 pub use source::program::Program;
+pub use source::trigger_spec::{HANDLER, Timing, TriggerSpec};
 pub use writes::{retry_script::retry_script, undo_script::undo_script};

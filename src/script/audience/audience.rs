@@ -187,7 +187,7 @@ impl TagRef {
                 (
                     format!("the tag {id}{name} is not there any more: was it deleted since the run began?"),
                     format!(
-                        "an id is never given again: start the script anew with a tag that is there ({}()), or {undo}",
+                        "ids are not reused: run the script again with a tag that exists ({}()), or {undo}",
                         tag::List::SPEC.name
                     ),
                 )

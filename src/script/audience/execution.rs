@@ -157,7 +157,7 @@ impl JobExecution {
     /// The next followers that pass every stage, or `None` after the last.
     pub(crate) fn next(&mut self) -> ScriptResult<Option<Vec<Listed>>> {
         self.scope.enter_page();
-        self.env.unless_ended()?;
+        self.env.check_ending()?;
         if let Some(reader) = &mut self.pages.reader {
             let batch = self.env.block_on(reader.next()).map_err(|error| match error {
                 ReadError::Call(error) => self.env.call_error(&error).raise(),

@@ -1,14 +1,14 @@
 //! What started a call of a handler. It is stored, and shown to scripts, as one text.
 
-use crate::store::FAILURE_OF;
+use crate::{
+    script::source::trigger_spec::{CRON_KEY, INTERVAL_KEY},
+    store::FAILURE_OF,
+};
 use serde::{Deserialize, Serialize};
 use std::{fmt, str::FromStr};
 
 /// The text of a call by hand.
 const MANUAL: &str = "hand";
-
-/// What the keys of triggers begin with; see `TriggerSpec::key`.
-const KEYS: [&str; 2] = ["cron ", "every "];
 
 /// What started a call of a handler.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -43,7 +43,7 @@ impl FromStr for CallTrigger {
         match text.strip_prefix(FAILURE_OF) {
             Some(failed) if !failed.is_empty() => Ok(Self::FailureOf(failed.to_owned())),
             None if text == MANUAL => Ok(Self::ByHand),
-            None if KEYS.into_iter().any(has_more) => Ok(Self::Trigger(text.to_owned())),
+            None if [CRON_KEY, INTERVAL_KEY].into_iter().any(has_more) => Ok(Self::Trigger(text.to_owned())),
             Some(_) | None => Err(UnknownCallTrigger { found: text.to_owned() }),
         }
     }

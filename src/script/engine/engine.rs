@@ -98,7 +98,7 @@ impl Script {
     pub fn run(&self) -> Result<Option<String>, ScriptFailure> {
         let result: Result<Dynamic, Box<EvalAltResult>> =
             self.engine.eval_ast_with_scope(&mut Scope::new(), &self.ast);
-        match self.env.unless_pausing(result) {
+        match self.env.unless_ending(result) {
             Ok(value) if value.is_unit() => Ok(None),
             Ok(value) => Ok(Some(to_text(&self.engine, value))),
             Err(error) => Err(explain(&error, &self.engine, &self.program, &self.env)),

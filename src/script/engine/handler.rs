@@ -98,7 +98,7 @@ impl Script {
             self.engine.call_fn_with_options(options, &mut Scope::new(), &self.ast, &call.handler, arguments);
         let value = self
             .env
-            .unless_pausing(result)
+            .unless_ending(result)
             .map_err(|error| explain(&error, &self.engine, &self.program, &self.env))?;
         let value = (!value.is_unit()).then(|| to_text(&self.engine, value));
         let state = kept(&state.flatten_clone())

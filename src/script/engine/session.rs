@@ -10,23 +10,26 @@ use super::{
     explain::explain,
     variables::watch_variables,
 };
-use crate::base::{Redactor, lock};
-use crate::bulk::BatchedCalls;
-use crate::script::{
-    audience::audience::Audience,
-    host::{
-        env::RunEnv,
-        error::{ScriptError, ScriptFailure},
-        modules::RAW_API,
+use crate::{
+    api,
+    base::{Redactor, lock},
+    bulk::BatchedCalls,
+    script::{
+        audience::audience::Audience,
+        host::{
+            env::RunEnv,
+            error::{ScriptError, ScriptFailure},
+            modules::RAW_API,
+        },
+        source::{
+            named_source::NamedSource,
+            parse::{called_names, calls},
+            program::{Imports, PriorDeclarations, Program},
+        },
+        writes::compensations::COMPENSATIONS,
     },
-    source::{
-        named_source::NamedSource,
-        parse::{called_names, calls},
-        program::{Imports, PriorDeclarations, Program},
-    },
-    writes::compensations::COMPENSATIONS,
+    store::TerminalKind,
 };
-use crate::store::TerminalKind;
 use rhai::{
     AST, ASTFlags, ASTNode, Dynamic, Engine, EvalAltResult, Expr, Module, ModuleResolver, Position, Scope,
     Shared, Stmt,
@@ -141,7 +144,7 @@ impl Line {
         if is_raw_get(&self.program.ast) || is_raw_get(&session.state.functions) {
             return true;
         }
-        let writes = crate::api::all().into_iter().filter(|spec| spec.kind == crate::api::CallKind::Write);
+        let writes = api::all().into_iter().filter(|spec| spec.kind == api::CallKind::Write);
         let mut writes: BTreeSet<&str> = writes.filter_map(|spec| spec.name.rsplit("::").next()).collect();
         let changes = TerminalKind::ALL.iter().filter(|kind| BatchedCalls::from_kind(**kind).is_some());
         writes.extend(changes.map(|kind| kind.as_str()));
@@ -233,7 +236,7 @@ impl Session {
         let declared = names_of_functions(&line.program.ast);
         self.state.declared.extend(declared.into_iter().map(|name| (name, Arc::clone(&source))));
         self.collect_scope(&line.program.ast, mark, pushed);
-        let value = env.unless_pausing(result).map_err(|error| fail(&error))?;
+        let value = env.unless_ending(result).map_err(|error| fail(&error))?;
         for import in imports_of(&line.program.ast) {
             self.state.imports.retain(|known| *known != import);
             self.state.imports.push(import);

@@ -154,7 +154,7 @@ impl RunEnv {
     pub(crate) fn pause_on_quota(&self, error: ScriptError) -> ScriptError {
         if error.kind == ErrorKind::Quota {
             // The first error is kept: it is where the run stopped.
-            let _ = self.pausing.set(error.clone());
+            let _ = self.ending.set(error.clone());
         }
         error
     }
@@ -164,12 +164,12 @@ impl RunEnv {
     pub(crate) fn end_script(&self, failure: &ScriptFailure) {
         let Diagnostic { message, hint, .. } = failure.diagnostic.clone();
         let error = ScriptError::usage(message, hint.unwrap_or_default());
-        let _ = self.pausing.set(ScriptError { kind: failure.kind, ..error });
+        let _ = self.ending.set(ScriptError { kind: failure.kind, ..error });
     }
 
-    /// The error with which the script ends, for what runs long without an operation of the script.
-    pub(crate) fn unless_ended(&self) -> ScriptResult<()> {
-        match self.pausing.get().cloned() {
+    /// Fails once the script is to end, for what runs long without an operation of the script.
+    pub(crate) fn check_ending(&self) -> ScriptResult<()> {
+        match self.ending.get().cloned() {
             Some(error) => Err(EvalAltResult::ErrorTerminated(Dynamic::from(error), Position::NONE).into()),
             None => Ok(()),
         }
@@ -181,12 +181,12 @@ impl RunEnv {
         if self.calls.cancel.is_cancelled() {
             return Some(Dynamic::UNIT);
         }
-        self.pausing.get().cloned().map(Dynamic::from)
+        self.ending.get().cloned().map(Dynamic::from)
     }
 
-    /// The result of a script, which is the error on which the run pauses, or ends, if the script has caught it.
-    pub(crate) fn unless_pausing<T>(&self, result: ScriptResult<T>) -> ScriptResult<T> {
-        match (&result, self.pausing.get()) {
+    /// The result of a script, or the error with which it was to end, if it has caught that.
+    pub(crate) fn unless_ending<T>(&self, result: ScriptResult<T>) -> ScriptResult<T> {
+        match (&result, self.ending.get()) {
             (Ok(_), Some(error)) => Err(error.clone().raise()),
             _ => result,
         }

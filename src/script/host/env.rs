@@ -103,8 +103,8 @@ pub struct RunEnv {
     pub(crate) confirmed: OnceLock<Result<(), Diagnostic>>,
     /// The blacklist, cached for the run's single calls.
     pub(crate) blacklist: BlacklistCache,
-    /// The error by which the run pauses, or ends for its memory, once it has come up: nothing more of the script runs.
-    pub(super) pausing: OnceLock<ScriptError>,
+    /// The error with which the script ends, whatever it catches: the run pauses, or has taken too much memory.
+    pub(super) ending: OnceLock<ScriptError>,
     /// The engine that runs the script, for closures that are called after the function that they were passed to has
     /// returned. Set once, when the script starts.
     pub(crate) engine: OnceLock<Weak<Engine>>,
@@ -128,7 +128,7 @@ impl RunEnv {
             io,
             confirmed: OnceLock::new(),
             blacklist: BlacklistCache::default(),
-            pausing: OnceLock::new(),
+            ending: OnceLock::new(),
             engine: OnceLock::new(),
         }
     }

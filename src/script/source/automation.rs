@@ -10,9 +10,10 @@ use super::{
     literal::{Literal, LiteralErrors, LiteralValue},
     parameters::{Kind, Parameter},
     program::Program,
+    trigger_spec::{HANDLER, Timing, TriggerSpec},
 };
 use crate::{
-    base::{Diagnostic, SourceSpan, closest_match, parse_percent},
+    base::{Diagnostic, closest_match, parse_percent},
     script::host::error::ScriptFailure,
 };
 use rhai::{ASTFlags, Stmt};
@@ -56,30 +57,6 @@ pub struct LimitSpec {
     pub errors: Option<u32>,
 }
 
-/// A trigger as it is written, not yet parsed.
-#[derive(Clone, Debug)]
-pub struct TriggerSpec {
-    /// The expression or the interval.
-    pub timing: Timing,
-    /// The zone, where it has one.
-    pub zone: Option<String>,
-    /// The maximum delay of a fire: random per fire, and always the same for one fire.
-    pub jitter: Duration,
-    /// The function that it calls.
-    pub handler: String,
-    /// The position of its timing, for errors in it.
-    pub span: Option<SourceSpan>,
-}
-
-/// The timing of a trigger as it is written.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Timing {
-    /// `cron: "0 9 * * 1-5"`.
-    Cron(String),
-    /// `every: "30s"`.
-    Every(String),
-}
-
 /// What happens to a fire while a run of the same automation is running.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Overlap {
@@ -119,9 +96,6 @@ impl Default for CatchUp {
         Self { policy: CatchUpPolicy::Latest, within: Duration::from_hours(6) }
     }
 }
-
-/// The handler of a trigger without the key `handler`.
-pub const HANDLER: &str = "run";
 
 /// The failure hook.
 pub const ON_FAILURE: &str = "on_failure";
@@ -346,20 +320,6 @@ impl Program {
             |near| format!("did you mean `{near}`?"),
         );
         Err(LiteralErrors(self).error_at(at, format!("there is no function `{name}` to call"), hint))
-    }
-}
-
-impl TriggerSpec {
-    /// Identifies the trigger among those of its automation; fires are stored under it.
-    #[must_use]
-    pub fn key(&self) -> String {
-        let timing = match &self.timing {
-            Timing::Cron(text) => format!("cron {}", text.split_whitespace().collect::<Vec<_>>().join(" ")),
-            Timing::Every(text) => format!("every {text}"),
-        };
-        let zone = self.zone.as_deref().map(|zone| format!(" {zone}")).unwrap_or_default();
-        let handler = if self.handler == HANDLER { String::new() } else { format!(" {}", self.handler) };
-        format!("{timing}{zone}{handler}")
     }
 }
 

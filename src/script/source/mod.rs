@@ -16,3 +16,4 @@ pub(crate) mod parse;
 pub(crate) mod parse_trace;
 pub(crate) mod program;
 pub(crate) mod syntax_error;
+pub(crate) mod trigger_spec;
