@@ -248,12 +248,7 @@ fn dry_run_is_recorded_and_cannot_be_resumed() {
 /// A follower who has twenty tags, `旧` among them.
 fn follower_with_20_tags(account: &Account) -> String {
     let openid = account.openids()[0].clone();
-    let present = account.tags_of(&openid).as_array().map_or(0, Vec::len);
-    for number in present..20 {
-        let name = if number == present { "旧".to_owned() } else { format!("门店{number}") };
-        let attach = json!({"tagid": account.tag(&name), "openid_list": [openid]});
-        assert_eq!(account.tell("/cgi-bin/tags/members/batchtagging", attach), ok());
-    }
+    account.fill_tags(&openid, "旧");
     openid
 }
 

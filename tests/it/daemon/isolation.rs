@@ -271,69 +271,56 @@ fn parallel_runs_that_never_end_leave_room_for_others() {
     assert_eq!(daemon.finish().code, Some(0));
 }
 
-/// The priorities of a process's threads, those of its scripts or the others.
-fn priorities(process: u32, of_scripts: bool) -> Vec<i32> {
+/// A number in the `stat` of a thread, by its place after the name: the state has the first.
+const PRIORITY: usize = 16;
+const POLICY: usize = 38;
+
+/// The policy of a thread that gets only what no other thread of the machine wants (`SCHED_IDLE`).
+const IDLE: i32 = 5;
+
+/// A number of each of a process's threads, those of its scripts or the others.
+fn of_threads(process: u32, of_scripts: bool, place: usize) -> Vec<i32> {
     let threads = fs::read_dir(format!("/proc/{process}/task")).expect("it runs").filter_map(Result::ok);
     let stats = threads.filter_map(|thread| fs::read_to_string(thread.path().join("stat")).ok());
-    // After the name the state is the third field, the priority the nineteenth.
-    let priority = |stat: String| {
+    let number = |stat: String| {
         let (name, rest) = stat.split_once('(')?.1.rsplit_once(") ")?;
-        ((name == "script") == of_scripts).then(|| rest.split(' ').nth(16)?.parse().ok()).flatten()
+        ((name == "script") == of_scripts).then(|| rest.split(' ').nth(place)?.parse().ok()).flatten()
     };
-    stats.filter_map(priority).collect()
+    stats.filter_map(number).collect()
+}
+
+/// The script of a run computes without end: waits until a number of its thread is this.
+#[track_caller]
+fn wait_for_endless_script(check: impl FnOnce(u32), place: usize, expected: i32) {
+    let sandbox = SandboxProcess::start(&["--followers", "10"]);
+    let folder = Folder::new()
+        .account()
+        .env("MPSCRIPT_STORE", "store.sqlite3")
+        .file("jobs/endless.rhai", every_second("", "loop { }"));
+    let daemon = serve(&folder, &sandbox, &["--grace", "1s"]);
+    let run = wait_for_child(&daemon);
+    let since = Instant::now();
+    while of_threads(run, true, place) != [expected] {
+        assert!(since.elapsed() < TIMEOUT, "it is {:?}", of_threads(run, true, place));
+        thread::sleep(Duration::from_millis(100));
+    }
+    check(run);
+    daemon.signal("TERM");
+    daemon.finish();
 }
 
 #[test]
 fn script_that_computes_without_end_gets_the_lowest_priority() {
-    let sandbox = SandboxProcess::start(&["--followers", "10"]);
-    let folder = Folder::new()
-        .account()
-        .env("MPSCRIPT_STORE", "store.sqlite3")
-        .file("jobs/endless.rhai", every_second("", "loop { }"));
-    let daemon = serve(&folder, &sandbox, &["--grace", "1s"]);
-    let run = wait_for_child(&daemon);
-    let since = Instant::now();
-    while priorities(run, true) != [19] {
-        assert!(since.elapsed() < TIMEOUT, "its priority is {:?}", priorities(run, true));
-        thread::sleep(Duration::from_millis(100));
-    }
-    let others = priorities(run, false);
-    assert!(others.iter().all(|priority| *priority < 10), "threads that may hold the store: {others:?}");
-    daemon.signal("TERM");
-    daemon.finish();
-}
-
-/// Whether the threads of a process's scripts get only what no other thread of the machine wants.
-fn give_way(process: u32) -> bool {
-    /// `SCHED_IDLE`, in `/proc`.
-    const IDLE: &str = "5";
-    let threads = fs::read_dir(format!("/proc/{process}/task")).expect("it runs").filter_map(Result::ok);
-    let stats = threads.filter_map(|thread| fs::read_to_string(thread.path().join("stat")).ok());
-    // After the name the state is the third field, the policy the forty-first.
-    let policy = |stat: String| {
-        let (name, rest) = stat.split_once('(')?.1.rsplit_once(") ")?;
-        (name == "script").then(|| rest.split(' ').nth(38).map(str::to_owned)).flatten()
+    let keep_theirs = |run| {
+        let others = of_threads(run, false, PRIORITY);
+        assert!(others.iter().all(|priority| *priority < 10), "threads that may hold the store: {others:?}");
     };
-    let policies: Vec<String> = stats.filter_map(policy).collect();
-    policies == [IDLE]
+    wait_for_endless_script(keep_theirs, PRIORITY, 19);
 }
 
 #[test]
 fn script_that_computes_without_end_gives_way_to_all_others() {
-    let sandbox = SandboxProcess::start(&["--followers", "10"]);
-    let folder = Folder::new()
-        .account()
-        .env("MPSCRIPT_STORE", "store.sqlite3")
-        .file("jobs/endless.rhai", every_second("", "loop { }"));
-    let daemon = serve(&folder, &sandbox, &["--grace", "1s"]);
-    let run = wait_for_child(&daemon);
-    let since = Instant::now();
-    while !give_way(run) {
-        assert!(since.elapsed() < TIMEOUT, "its script does not give way");
-        thread::sleep(Duration::from_millis(100));
-    }
-    daemon.signal("TERM");
-    daemon.finish();
+    wait_for_endless_script(|_| {}, POLICY, IDLE);
 }
 
 #[test]

@@ -244,7 +244,7 @@ fn one_run_of_a_daemon(
             records.iter().any(|record| record.state == r#"{"done":true}"#)
         })
     };
-    // A run that has failed would begin anew.
+    // The next fire would repeat the work of a failed run from its beginning.
     let assert_unfailed = |daemon: &Running| {
         let log = daemon.stdout();
         assert!(!log.contains(": failed"), "{log}");

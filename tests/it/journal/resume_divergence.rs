@@ -451,5 +451,5 @@ fn tag_that_is_gone_when_a_run_is_resumed_is_named() {
     let (_, _, output) = resume_after(others, "call-made:5", "tag::delete(tag_id(\"旧\"))");
     assert_eq!(output.code, Some(1), "{}", output.err);
     assert!(output.err.contains("error: the tag 100, `旧`, is not there any more"), "{}", output.err);
-    assert!(output.err.contains("start the script anew with a tag that is there"), "{}", output.err);
+    assert!(output.err.contains("run the script again with a tag that exists"), "{}", output.err);
 }

@@ -108,12 +108,7 @@ fn undo_that_would_give_a_follower_one_tag_too_many_fails_for_them_dry_as_live()
     let fixture = UndoFixture::new(&account);
     let run = fixture.run("members(\"老客户\").untag(\"老客户\");", 0);
     let openid = account.openids()[7].clone();
-    let present = account.tags_of(&openid).as_array().map_or(0, Vec::len);
-    for number in present..20 {
-        let tagid = account.tag(&format!("门店{number}"));
-        let attach = json!({"tagid": tagid, "openid_list": [openid]});
-        assert_eq!(account.tell("/cgi-bin/tags/members/batchtagging", attach), ok());
-    }
+    account.fill_tags(&openid, "门店");
     let failed = |arguments: &[&str]| {
         let finished = fixture.call(&[arguments, &["--report", "report.json"]].concat());
         assert_eq!(finished.code, Some(3), "{}", finished.err);
@@ -157,12 +152,7 @@ fn dry_undo_says_that_a_tag_which_it_empties_would_be_deleted() {
 fn undo_that_gives_a_full_follower_their_former_tag_succeeds_dry_as_live() {
     let account = Account::of(3);
     let openid = account.openids()[0].clone();
-    let present = account.tags_of(&openid).as_array().map_or(0, Vec::len);
-    for number in present..20 {
-        let name = if number == present { "旧".to_owned() } else { format!("门店{number}") };
-        let attach = json!({"tagid": account.tag(&name), "openid_list": [openid]});
-        assert_eq!(account.tell("/cgi-bin/tags/members/batchtagging", attach), ok());
-    }
+    account.fill_tags(&openid, "旧");
     let fixture = UndoFixture::new(&account);
     let openids = json!([openid]);
     let script = format!("openids({openids}).untag(\"旧\"); openids({openids}).tag(\"新\");");
