@@ -108,7 +108,7 @@ pub struct Advice {
     setting: Option<Setting>,
 }
 
-/// Where an advice has the name of its setting.
+/// What stands in a text for the setting's name.
 const NAME: &str = "{}";
 
 impl Advice {

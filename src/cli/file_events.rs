@@ -57,7 +57,8 @@ fn identity(_folder: &Path) -> Option<(u64, u64)> {
     None
 }
 
-#[cfg(all(test, unix))]
+#[cfg(unix)]
+#[cfg(test)]
 mod tests {
     use super::*;
     use std::{fs, os::unix::fs::symlink, sync::mpsc, time::Duration};
