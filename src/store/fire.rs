@@ -140,33 +140,20 @@ impl Store {
         to: &Fire,
         another: Option<&Fire>,
     ) -> Result<bool, StoreError> {
-        let statement = Statement::new(
-            "UPDATE mpscript_fire SET state = $5, reason = $6, run = $7, owner = $8, updated_at = $9,
-                 failures = $13, crashes = $14
-             WHERE account = $1 AND automation = $2 AND trigger = $3 AND scheduled_at = $4
-                 AND state = $10 AND owner = $11 AND updated_at = $12",
-        );
-        let statement = from
-            .automation
-            .given_to(statement)
-            .with(from.trigger.as_str())
-            .with(from.scheduled_at)
-            .with(to.state.as_str())
-            .with(to.reason.encode().as_str())
-            .with(to.run.as_str())
-            .with(to.owner.as_str())
-            .with(to.updated_at)
-            .with(from.state.as_str())
-            .with(from.owner.as_str())
-            .with(from.updated_at)
-            .with(to.failures)
-            .with(to.crashes);
-        let all = std::iter::once(statement.expecting(1)).chain(another.map(insert));
+        let all = std::iter::once(compare_and_set(from, to).expecting(1)).chain(another.map(insert));
         match self.transaction(all.collect()).await {
             Ok(_) => Ok(true),
             Err(StoreError::Conflict { .. }) => Ok(false),
             Err(error) => Err(error),
         }
+    }
+
+    /// Like `compare_and_set_fire`, for several in one transaction, each as it was and as it is to be. For each: `false` when
+    /// another process has changed it since, which does not concern the others.
+    pub async fn compare_and_set_fires(&self, changes: &[(&Fire, Fire)]) -> Result<Vec<bool>, StoreError> {
+        let changes = changes.iter().map(|(from, to)| compare_and_set(from, to));
+        let changed = self.transaction(changes.collect()).await?;
+        Ok(changed.into_iter().map(|rows| rows == 1).collect())
     }
 
     /// The last fire of a trigger.
@@ -266,6 +253,30 @@ impl Store {
         ));
         Ok(self.query(statement).await?.iter().map(read).collect())
     }
+}
+
+/// Replaces the record of a fire, unless it was changed since `from` was read.
+fn compare_and_set(from: &Fire, to: &Fire) -> Statement {
+    let statement = Statement::new(
+        "UPDATE mpscript_fire SET state = $5, reason = $6, run = $7, owner = $8, updated_at = $9,
+             failures = $13, crashes = $14
+         WHERE account = $1 AND automation = $2 AND trigger = $3 AND scheduled_at = $4
+             AND state = $10 AND owner = $11 AND updated_at = $12",
+    );
+    from.automation
+        .given_to(statement)
+        .with(from.trigger.as_str())
+        .with(from.scheduled_at)
+        .with(to.state.as_str())
+        .with(to.reason.encode().as_str())
+        .with(to.run.as_str())
+        .with(to.owner.as_str())
+        .with(to.updated_at)
+        .with(from.state.as_str())
+        .with(from.owner.as_str())
+        .with(from.updated_at)
+        .with(to.failures)
+        .with(to.crashes)
 }
 
 /// Inserts a fire, unless it is there already.

@@ -2,6 +2,7 @@
 
 use super::{
     due_fire::handler_of,
+    finish::close_skipped,
     fire_queue::{FireId, QueuedFire},
     fire_runner::FireRunner,
     log::Level,
@@ -13,17 +14,15 @@ use super::{
 };
 use crate::{
     base::{EpochMs, Stopwatch},
-    run::{
-        registry::Revision,
-        schedule::{
-            Schedule,
-            due::{DueFire, due},
-        },
+    run::schedule::{
+        Schedule,
+        due::{DueFire, due},
+        trigger::Trigger,
     },
     script::ON_FAILURE,
     store::{AutomationId, Fire, FireKind, FireReason, FireState, StoreError},
 };
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, mem};
 
 /// The most fires that are recorded in one transaction.
 const MAX_BATCH: usize = 100;
@@ -119,56 +118,98 @@ fn after_turn(turn: Turn<'_>, outcome: Option<StartOutcome>) -> AfterTurn {
     }
 }
 
-/// Records the fires that are due, and queues those that this process was the first to record.
+/// A trigger with those of its fires that are due.
+struct DueFires {
+    id: TriggerId,
+    trigger: Trigger,
+    fires: Vec<DueFire>,
+}
+
+/// Records the fires that are due, and queues those that this process was the first to record. Those of several triggers
+/// share a transaction: many automations may be due at the same instant.
 pub(super) fn enqueue_due(runner: &mut FireRunner, triggers: &mut Triggers) -> Result<Progress, StoreError> {
     let now = runner.process().now();
     let since = Stopwatch::start();
-    for due in triggers.due(now) {
-        if since.elapsed() >= MAX_STEP {
-            return Ok(Progress::Partial);
+    let (mut group, mut count) = (Vec::new(), 0);
+    for DueTrigger { id, last, time } in triggers.due(now) {
+        let Some(revision) = runner.loaded().get(&id.automation.name) else { continue };
+        let Some(trigger) = revision.trigger(&id.key) else { continue };
+        let fires = due(&id.automation.name, trigger, revision.automation.catch_up, last, time);
+        count += fires.len();
+        group.push(DueFires { id, trigger: trigger.clone(), fires });
+        if count >= MAX_BATCH {
+            enqueue_fires(runner, triggers, &mem::take(&mut group))?;
+            count = 0;
+            if since.elapsed() >= MAX_STEP {
+                return Ok(Progress::Partial);
+            }
         }
-        let Some(revision) = runner.loaded().get(&due.id.automation.name) else { continue };
-        enqueue_fires_of(runner, triggers, &due, &revision)?;
     }
+    enqueue_fires(runner, triggers, &group)?;
     Ok(Progress::Whole)
 }
 
-fn enqueue_fires_of(
+fn enqueue_fires(
     runner: &mut FireRunner,
     triggers: &mut Triggers,
-    DueTrigger { id, last, time }: &DueTrigger,
-    revision: &Revision,
+    group: &[DueFires],
 ) -> Result<(), StoreError> {
-    let Some(trigger) = revision.trigger(&id.key) else { return Ok(()) };
     let now = runner.process().now();
-    let all_due = due(&id.automation.name, trigger, revision.automation.catch_up, *last, *time);
-    let mut missed = Vec::new();
-    for batch in all_due.chunks(MAX_BATCH) {
+    let mut missed = vec![Vec::new(); group.len()];
+    let fires = group.iter().enumerate();
+    let fires: Vec<_> = fires.flat_map(|(of, due)| due.fires.iter().map(move |fire| (of, fire))).collect();
+    for batch in fires.chunks(MAX_BATCH) {
         let owner = &runner.process().name;
-        let fires: Vec<Fire> = batch.iter().map(|due| fire_of(id, due, owner, now)).collect();
-        let inserted = runner.process().wait(runner.process().store.insert_fires(&fires))?;
-        if let Some(latest) = batch.last() {
-            triggers.advance(id.clone(), trigger, latest.instant);
-        }
-        for ((due, fire), is_inserted) in batch.iter().zip(fires).zip(inserted) {
+        let records: Vec<Fire> =
+            batch.iter().map(|(of, due)| fire_of(&group[*of].id, due, owner, now)).collect();
+        let inserted = runner.process().wait(runner.process().store.insert_fires(&records))?;
+        for (((of, due), record), is_inserted) in batch.iter().zip(records).zip(inserted) {
+            let DueFires { id, trigger, .. } = &group[*of];
+            triggers.advance(id.clone(), trigger, due.instant);
             match after_insert(due, is_inserted) {
                 Inserted::Theirs => {}
                 Inserted::Missed => {
                     runner.process().stats.count_fire(&id.automation, FireState::Missed, now);
-                    missed.push(due);
+                    missed[*of].push(*due);
                 }
-                Inserted::Claimed => runner.enqueue(fire, now),
+                Inserted::Claimed => runner.enqueue(record, now),
             }
         }
     }
-    for line in missed_lines(&trigger.schedule, &missed) {
-        runner.process().log.automation(Level::Warn, &id.automation, &line);
+    for (of, missed) in group.iter().zip(missed) {
+        for line in missed_lines(&of.trigger.schedule, &missed) {
+            runner.process().log.automation(Level::Warn, &of.id.automation, &line);
+        }
     }
     Ok(())
 }
 
-/// Starts the claimed fires that may start.
+/// Starts the claimed fires that may start, and closes those that are skipped.
 pub(super) fn start_queued(runner: &mut FireRunner, errors: &mut StepErrors) -> Result<Progress, StoreError> {
+    let progress = try_queued(runner, errors);
+    let closed = close_all_skipped(runner);
+    let progress = progress?;
+    errors.absorb(closed)?;
+    Ok(progress)
+}
+
+/// Records the skipped fires, together: where many automations overlap, each instant skips many. Those that the store does
+/// not take are tried again.
+fn close_all_skipped(runner: &mut FireRunner) -> Result<(), StoreError> {
+    let skipped = runner.take_skipped();
+    for (position, batch) in skipped.chunks(MAX_BATCH).enumerate() {
+        if let Err(error) = close_skipped(runner.process(), batch) {
+            let not_before = runner.process().now() + POLL_INTERVAL;
+            for (fire, _) in skipped.iter().skip(position * MAX_BATCH) {
+                runner.enqueue(fire.clone(), not_before);
+            }
+            return Err(error);
+        }
+    }
+    Ok(())
+}
+
+fn try_queued(runner: &mut FireRunner, errors: &mut StepErrors) -> Result<Progress, StoreError> {
     let now = runner.process().now();
     let mut tried: BTreeMap<(AutomationId, String), Fire> = BTreeMap::new();
     let mut waiting = runner.queue().resumes_by_kind();
@@ -186,7 +227,7 @@ pub(super) fn start_queued(runner: &mut FireRunner, errors: &mut StepErrors) -> 
         let outcome = match outcome {
             Ok(StartOutcome::Blocked) if is_bounded(runner, &queued.fire) => {
                 *before += 1;
-                skip_beyond_bound(runner, &queued.fire, *before - 1)
+                Ok(skip_beyond_bound(runner, &queued.fire, *before - 1))
             }
             other => other,
         };
@@ -212,7 +253,7 @@ fn take_turn(
     turn: Turn<'_>,
 ) -> Result<StartOutcome, StoreError> {
     match turn {
-        Turn::Behind(first) => skip_behind_another(runner, &queued.fire, first),
+        Turn::Behind(first) => Ok(skip_behind_another(runner, &queued.fire, first)),
         Turn::Try => try_start(runner, queued),
         Turn::Later => Ok(StartOutcome::Blocked),
     }

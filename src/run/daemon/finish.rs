@@ -47,6 +47,7 @@ pub(super) fn close_fire(
 }
 
 /// The state and the reason that a fire is closed with.
+#[derive(Clone, Copy)]
 struct Closing<'a> {
     state: FireState,
     reason: &'a str,
@@ -56,27 +57,52 @@ struct Closing<'a> {
 fn close_fire_and_insert(
     process: &Process,
     fire: &Fire,
-    Closing { state, reason }: Closing<'_>,
+    closing: Closing<'_>,
     another: Option<&Fire>,
 ) -> Result<bool, StoreError> {
-    let closed = Fire {
+    let closed = closed(process, fire, closing);
+    let is_ours = process.wait(process.store.compare_and_set_fire_and_insert(fire, &closed, another))?;
+    if is_ours {
+        report_closed(process, &closed, closing);
+    }
+    Ok(is_ours)
+}
+
+/// Closes fires that don't run, each with the reason, in one transaction. One that another process has changed since is
+/// left to it.
+pub(super) fn close_skipped(process: &Process, fires: &[(Fire, String)]) -> Result<(), StoreError> {
+    let closing = |reason| Closing { state: FireState::Skipped, reason };
+    let changes: Vec<_> =
+        fires.iter().map(|(fire, reason)| (fire, closed(process, fire, closing(reason)))).collect();
+    let are_ours = process.wait(process.store.compare_and_set_fires(&changes))?;
+    for (((_, reason), (_, closed)), is_ours) in fires.iter().zip(&changes).zip(are_ours) {
+        if is_ours {
+            report_closed(process, closed, closing(reason));
+        }
+    }
+    Ok(())
+}
+
+/// The record of a fire once it is closed.
+fn closed(process: &Process, fire: &Fire, Closing { state, reason }: Closing<'_>) -> Fire {
+    Fire {
         state,
         reason: FireReason::from(reason),
         owner: process.name.clone(),
         updated_at: process.now(),
         ..fire.clone()
-    };
-    let is_ours = process.wait(process.store.compare_and_set_fire_and_insert(fire, &closed, another))?;
-    if is_ours {
-        if fire.kind != FireKind::FailureHook {
-            process.stats.count_fire(&fire.automation, state, closed.updated_at);
-        }
-        let level = if state == FireState::Done { Level::Info } else { Level::Warn };
-        let colon = if reason.is_empty() { "" } else { ": " };
-        let text = format!("{state}{colon}{reason}");
-        process.log.run(level, &fire.automation, &fire.run, &text);
     }
-    Ok(is_ours)
+}
+
+/// Counts and logs a fire that was closed.
+fn report_closed(process: &Process, closed: &Fire, Closing { state, reason }: Closing<'_>) {
+    if closed.kind != FireKind::FailureHook {
+        process.stats.count_fire(&closed.automation, state, closed.updated_at);
+    }
+    let level = if state == FireState::Done { Level::Info } else { Level::Warn };
+    let colon = if reason.is_empty() { "" } else { ": " };
+    let text = format!("{state}{colon}{reason}");
+    process.log.run(level, &closed.automation, &closed.run, &text);
 }
 
 /// Records how a run of this process ended, in its fire.

@@ -29,7 +29,7 @@ use crate::{
     store::{AutomationId, Fire, StoreError},
 };
 use serde_json::{Map, Value};
-use std::{collections::BTreeMap, io, path::Path, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, io, mem, path::Path, sync::Arc, time::Duration};
 
 /// The timeout of a run whose automation is not known any more.
 pub(super) const DEFAULT_TIMEOUT: Duration = Duration::from_hours(12);
@@ -48,6 +48,8 @@ pub(super) struct FireRunner {
     /// The accounts that the automations are served for.
     accounts: ServedAccounts,
     queue: FireQueue,
+    /// Fires that this step skips and that are not closed yet, each with the reason.
+    skipped: Vec<(Fire, String)>,
     running: RunningSet,
     failed_starts: FailedStarts,
     capacity: Capacity,
@@ -64,6 +66,7 @@ impl FireRunner {
             loaded: LoadedAutomations::new(folder),
             accounts: ServedAccounts::new(Arc::clone(&connector)),
             queue: FireQueue::default(),
+            skipped: Vec::new(),
             running: RunningSet::default(),
             failed_starts: FailedStarts::default(),
             capacity: Capacity { max, is_full: false },
@@ -176,7 +179,17 @@ impl FireRunner {
         self.queue.push_start(QueuedFire { fire, revision: None, not_before });
     }
 
-    /// A claimed fire was started or closed.
+    /// A claimed fire does not run, for this reason: it is closed at the end of the step.
+    pub(super) fn skip(&mut self, fire: Fire, reason: String) {
+        self.skipped.push((fire, reason));
+    }
+
+    /// The fires that are to be closed now.
+    pub(super) fn take_skipped(&mut self) -> Vec<(Fire, String)> {
+        mem::take(&mut self.skipped)
+    }
+
+    /// A claimed fire was started, or is closed.
     pub(super) fn dequeue_start(&mut self, id: &FireId) {
         self.queue.remove_start(id);
     }

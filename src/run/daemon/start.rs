@@ -73,11 +73,11 @@ pub(super) fn try_start(runner: &mut FireRunner, queued: &QueuedFire) -> Result<
     let state = DueState { revision, account, has_trigger, paused_until };
     let (revision, account) = match served(state, fire.scheduled_at) {
         Ok(served) => served,
-        Err(reason) => return skip(runner, fire, reason),
+        Err(reason) => return Ok(skip(runner, fire, reason)),
     };
     let account = account.as_deref();
     if revision.automation.overlap == Overlap::Parallel {
-        if let Some(outcome) = apply_limits(runner, fire, revision.automation.max_parallel)? {
+        if let Some(outcome) = apply_limits(runner, fire, revision.automation.max_parallel) {
             return Ok(outcome);
         }
         if runner.yields(fire) {
@@ -138,7 +138,7 @@ fn apply_overlap_policy(
         StartTransition::Start => Ok(None),
         StartTransition::Started => Ok(Some(StartOutcome::Handled)),
         StartTransition::Skip => {
-            skip(runner, fire, &format!("run {} was still running", other.run)).map(Some)
+            Ok(Some(skip(runner, fire, &format!("run {} was still running", other.run))))
         }
         StartTransition::Wait => Ok(Some(StartOutcome::Blocked)),
         StartTransition::Replace => {
@@ -163,13 +163,9 @@ fn log_outlived(runner: &mut FireRunner, other: &Fire, times: Outlived, transiti
 }
 
 /// Closes a fire whose handler has an earlier one that has not started yet, unless it may wait as well.
-pub(super) fn skip_behind_another(
-    runner: &FireRunner,
-    fire: &Fire,
-    first: &Fire,
-) -> Result<StartOutcome, StoreError> {
+pub(super) fn skip_behind_another(runner: &mut FireRunner, fire: &Fire, first: &Fire) -> StartOutcome {
     let Some(revision) = runner.loaded().revisions().get(&fire.automation.name) else {
-        return Ok(StartOutcome::Blocked);
+        return StartOutcome::Blocked;
     };
     let behind = FireBehind {
         kind: fire.kind,
@@ -178,7 +174,7 @@ pub(super) fn skip_behind_another(
         first_claimed_after: claimed_after(revision, first),
     };
     if behind_another(behind) == Held::Wait {
-        return Ok(StartOutcome::Blocked);
+        return StartOutcome::Blocked;
     }
     let at = revision.trigger(&first.trigger).map(|trigger| trigger.schedule.show(first.scheduled_at));
     let reason = format!("the fire of {} had not started yet", at.unwrap_or_default());
@@ -186,16 +182,12 @@ pub(super) fn skip_behind_another(
 }
 
 /// Applies the limits of parallel runs to a due fire; `None` when it may start.
-fn apply_limits(
-    runner: &mut FireRunner,
-    fire: &Fire,
-    max: usize,
-) -> Result<Option<StartOutcome>, StoreError> {
+fn apply_limits(runner: &mut FireRunner, fire: &Fire, max: usize) -> Option<StartOutcome> {
     let places = runner.places_of(&fire.automation, max);
     match limited(admit(places), places, runner.max_parallel()) {
-        Limited::Start => Ok(None),
-        Limited::Wait => Ok(runner.has_no_place().then_some(StartOutcome::Blocked)),
-        Limited::Skip(reason) => skip(runner, fire, &reason).map(Some),
+        Limited::Start => None,
+        Limited::Wait => runner.has_no_place().then_some(StartOutcome::Blocked),
+        Limited::Skip(reason) => Some(skip(runner, fire, &reason)),
     }
 }
 
@@ -206,15 +198,11 @@ pub(super) fn is_bounded(runner: &FireRunner, fire: &Fire) -> bool {
 }
 
 /// Closes a fire behind as many others of its automation as may wait.
-pub(super) fn skip_beyond_bound(
-    runner: &FireRunner,
-    fire: &Fire,
-    waiting: usize,
-) -> Result<StartOutcome, StoreError> {
+pub(super) fn skip_beyond_bound(runner: &mut FireRunner, fire: &Fire, waiting: usize) -> StartOutcome {
     let revision = runner.loaded().revisions().get(&fire.automation.name);
     let max = revision.map(|revision| revision.automation.max_waiting);
     match beyond_bound(waiting, max) {
-        Held::Wait => Ok(StartOutcome::Blocked),
+        Held::Wait => StartOutcome::Blocked,
         Held::Skip => {
             let max = max.unwrap_or_default();
             skip(runner, fire, &format!("{waiting} of its fires wait already (max_waiting: {max})"))
@@ -222,8 +210,10 @@ pub(super) fn skip_beyond_bound(
     }
 }
 
-fn skip(runner: &FireRunner, fire: &Fire, reason: &str) -> Result<StartOutcome, StoreError> {
-    close_fire(runner.process(), fire, FireState::Skipped, reason).map(|_| StartOutcome::Handled)
+/// Closes a fire that does not run, at the end of the step.
+fn skip(runner: &mut FireRunner, fire: &Fire, reason: &str) -> StartOutcome {
+    runner.skip(fire.clone(), reason.to_owned());
+    StartOutcome::Handled
 }
 
 /// Stops the run of a fire in favour of a later one, wherever it runs.
@@ -259,7 +249,7 @@ fn start_failure_hook(
     let present = || runner.loaded().get(&fire.automation.name);
     let revision = queued.revision.clone().or_else(present);
     let Some(revision) = revision.filter(|revision| revision.automation.has_failure_hook) else {
-        return skip(runner, fire, "the automation has no on_failure any more");
+        return Ok(skip(runner, fire, "the automation has no on_failure any more"));
     };
     let places = runner.places_of_hooks(&fire.automation, revision.automation.max_parallel);
     if runner.has_no_place() || admit(places) != Admission::Start {
@@ -345,7 +335,7 @@ fn launch(
     };
     if connected.key() != fire.automation.account {
         let reason = format!("its account is {} now: the next scan notices it", connected.key());
-        return skip(runner, fire, &reason);
+        return Ok(skip(runner, fire, &reason));
     }
     connected.options = RunOptions {
         roots: vec![runner.loaded().folder().to_owned()],

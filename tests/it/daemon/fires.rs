@@ -9,11 +9,13 @@ use crate::fixtures::{
     raw_server::{RawServer, ok},
 };
 use mpscript::{
+    base::EpochMs,
     run::daemon::Daemon,
     sandbox::DEFAULT_APPID,
     store::{AutomationId, Fire, FireState, ScanChange, Statement},
 };
 use std::{
+    collections::BTreeSet,
     slice::from_mut,
     thread,
     time::{Duration, Instant},
@@ -502,6 +504,37 @@ fn work_refused_by_the_store_is_done_later() {
     fixture.advance_and_settle(MINUTE, &mut daemons);
     assert_eq!(fixture.states("job"), ["done", "done", "done"], "{}", fixture.log.text());
     assert_eq!(fixture.states("new"), ["done"], "{}", fixture.log.text());
+}
+
+#[test]
+fn fires_of_more_automations_than_one_transaction_takes_all_run() {
+    let names: Vec<String> = (0..120).map(|number| format!("日报{number:03}")).collect();
+    let job = every_minute("", "print(\"ran\")");
+    let files: Vec<(String, String)> =
+        names.iter().map(|name| (format!("{name}.rhai"), job.clone())).collect();
+    let files: Vec<(&str, &str)> = files.iter().map(|(name, text)| (name.as_str(), text.as_str())).collect();
+    let fixture = DaemonFixture::of(&files);
+    let mut daemons = [fixture.daemon()];
+    fixture.advance_and_settle(MINUTE, &mut daemons);
+    let states: BTreeSet<_> = names.iter().map(|name| fixture.states(name)).collect();
+    assert_eq!(states, BTreeSet::from([vec!["done"]]), "{}", fixture.log.text());
+}
+
+#[test]
+fn skipped_fire_that_the_store_does_not_take_is_skipped_later() {
+    let fixture = DaemonFixture::of(&[("job.rhai", &every_minute("", "print(\"ran\")"))]);
+    let mut daemons = [fixture.daemon()];
+    let job = fixture.id("job");
+    fixture.wait(fixture.store().pause_automation(&job, Some(EpochMs::MAX))).expect("the store works");
+    let execute = |sql: &'static str| fixture.wait(fixture.store().execute(Statement::new(sql)));
+    let refuse = "CREATE TRIGGER refuse BEFORE UPDATE ON mpscript_fire WHEN NEW.state = 'skipped' \
+                  BEGIN SELECT RAISE(ABORT, '满'); END";
+    execute(refuse).expect("it can be created");
+    fixture.advance(MINUTE);
+    assert!(daemons[0].step().is_err());
+    execute("DROP TRIGGER refuse").expect("it can be dropped");
+    fixture.advance_and_settle(Duration::from_secs(3), &mut daemons);
+    assert_eq!(fixture.states("job"), ["skipped"], "{}", fixture.log.text());
 }
 
 #[test]
