@@ -2,10 +2,13 @@
 
 use super::{
     completion::{Completion, complete, shown_as, signature_at},
-    lexer::{Kind, is_unfinished, pair_at, tokenize},
+    lexer::{Kind, pair_at, tokenize},
     names::CompletionNames,
 };
-use crate::base::{is_unprintable, read_lock, write_lock};
+use crate::{
+    base::{is_unprintable, read_lock, write_lock},
+    script::is_incomplete,
+};
 use rustyline::{
     CompletionType, Config, Context, EditMode, Editor, Helper,
     completion::{Completer, FilenameCompleter, Pair},
@@ -175,7 +178,7 @@ impl Validator for Assistant {
     fn validate(&self, context: &mut ValidationContext) -> rustyline::Result<ValidationResult> {
         let line = context.input();
         let is_script = !line.starts_with([':', '?']);
-        Ok(if is_script && is_unfinished(line) {
+        Ok(if is_script && is_incomplete(line) {
             ValidationResult::Incomplete
         } else {
             ValidationResult::Valid(None)

@@ -2,7 +2,7 @@
 //! `CompletionNames`.
 
 use super::names::CompletionNames;
-use crate::script::{docs::KEYWORDS, is_incomplete};
+use crate::script::docs::KEYWORDS;
 use std::ops::Range;
 
 /// The kind of a token.
@@ -70,18 +70,6 @@ fn comment_length(rest: &str) -> Option<usize> {
         }
     }
     None
-}
-
-/// Whether a line is continued by the next one.
-pub(super) fn is_unfinished(line: &str) -> bool {
-    is_incomplete(line) || has_open_comment(line)
-}
-
-fn has_open_comment(line: &str) -> bool {
-    let tokens = tokenize(line, &CompletionNames::default());
-    let last =
-        tokens.last().filter(|(_, kind)| *kind == Kind::Comment).map(|(range, _)| &line[range.clone()]);
-    last.is_some_and(|comment| comment.starts_with("/*") && comment_length(comment).is_none())
 }
 
 /// The length in bytes of a text literal, up to the end of the line if it is not closed.
@@ -173,6 +161,7 @@ pub(super) fn open_call(line: &str) -> Option<&str> {
 mod tests {
     use super::*;
     use crate::script::docs::words;
+    use crate::script::is_incomplete;
     use std::sync::Arc;
 
     #[test]
@@ -212,7 +201,7 @@ mod tests {
         for line in
             ["f(", "let m = #{", "if x {", "`a", "`a ${x} b", "/* a", "/* a /* b */", "1 + 1 /*", "let x ="]
         {
-            assert!(is_unfinished(line), "{line}");
+            assert!(is_incomplete(line), "{line}");
         }
         let whole = [
             "1",
@@ -226,7 +215,7 @@ mod tests {
             "`${x}/*`",
         ];
         for line in whole {
-            assert!(!is_unfinished(line), "{line}");
+            assert!(!is_incomplete(line), "{line}");
         }
     }
 

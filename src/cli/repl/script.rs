@@ -1,10 +1,10 @@
 //! Turns the lines of a session into scripts: adds missing semicolons, and writes what `:save` saves.
 
 use super::{
-    lexer::{Kind, is_unfinished, tokenize},
+    lexer::{Kind, tokenize},
     names::CompletionNames,
 };
-use crate::script::{declared_functions, is_pure_expression, is_script};
+use crate::script::{declared_functions, is_incomplete, is_pure_expression, is_script};
 use std::{borrow::Cow, collections::BTreeSet, ops::Range};
 
 /// A line that succeeded.
@@ -35,7 +35,7 @@ pub(super) fn separated(text: &str) -> Cow<'_, str> {
             // The last one keeps its value.
             continue;
         };
-        if is_continuation(next) || is_unfinished(&begun) {
+        if is_continuation(next) || is_incomplete(&begun) {
             begun.push('\n');
         } else {
             whole.push_str(&ended(&begun));

@@ -4,7 +4,6 @@ use super::{
     commands::{self, Flow},
     editor::{LineEditor, editor},
     history,
-    lexer::is_unfinished,
     piped::{BURST_INTERVAL, lines_of, unreadable},
     printer::TypingPrinter,
     script::{continues_previous, separated},
@@ -20,7 +19,7 @@ use crate::{
         signals::{Interrupts, leave_at_once},
     },
     host::{Host, on_deep_stack},
-    script::STACK,
+    script::{STACK, is_incomplete},
 };
 use anyhow::Context;
 use rustyline::EditMode;
@@ -113,7 +112,7 @@ fn run_piped(repl: &mut ReplSession) {
         text.push_str(&line);
         let is_command = text.starts_with([':', '?']);
         if !is_end && !is_command {
-            if is_unfinished(&text) {
+            if is_incomplete(&text) {
                 continue;
             }
             // A line that can't begin a statement continues this one, but only if it arrives at once: waiting longer would

@@ -5,7 +5,9 @@ use crate::{
     base::{Diagnostic, TypedSign},
     script::host::{error::ScriptFailure, limits::set_limits, modules::modules},
 };
-use rhai::{AST, ASTNode, Engine, Expr, LexError, Module, OptimizationLevel, ParseErrorType, Position, Stmt};
+use rhai::{
+    AST, ASTNode, Engine, Expr, LexError, Module, OptimizationLevel, ParseErrorType, Position, Stmt, Token,
+};
 use std::collections::BTreeSet;
 
 /// Characters that look like a closing quotation mark.
@@ -69,11 +71,14 @@ pub(crate) fn calls(ast: &AST) -> Vec<(Option<String>, String)> {
 }
 
 /// Whether more input may complete a text: its error lies past its last character, or a back-tick string is not closed.
-/// The engine accepts an unclosed comment, so the REPL's lexer checks for that.
+/// A comment that is not closed may be, too.
 #[must_use]
 pub fn is_incomplete(text: &str) -> bool {
     PARSER.with(|engine| {
-        let Err(error) = engine.compile(text) else { return false };
+        let error = match engine.compile(text) {
+            Ok(ast) => return open_comment(&ast, text).is_some(),
+            Err(error) => error,
+        };
         let (line, column) = (error.position().line(), error.position().position());
         let is_past_the_end = error.position().is_none() || {
             let last = text.lines().count();
@@ -130,8 +135,68 @@ pub(crate) fn compile(engine: &Engine, source: &NamedSource) -> Result<AST, Scri
             ScriptFailure::in_script(diagnostic.at(source.span_at(position)))
         })
     })?;
+    if let Some(begun) = open_comment(&ast, text) {
+        let diagnostic = Diagnostic::new("a comment is not closed").hint("close it with */");
+        return Err(ScriptFailure::in_script(diagnostic.at(source.span_at(begun))));
+    }
     ast.set_source(source.name.as_str());
     Ok(ast)
+}
+
+/// Where a comment begins that is not closed, in the text that was parsed last. To the engine such a comment ends with the
+/// text, and what was meant to follow it would not run. Comments nest: each that is opened needs its own end.
+fn open_comment(ast: &AST, text: &str) -> Option<Position> {
+    let is_blank = ast.statements().is_empty() && ast.iter_functions().next().is_none();
+    let rest = if is_blank {
+        text
+    } else {
+        ParseTrace::with_last(|trace| trace.last().and_then(|(token, begun)| after(text, token, begun)))?
+    };
+    let mut open = Vec::new();
+    let mut signs = rest.char_indices().peekable();
+    while let Some((at, sign)) = signs.next() {
+        match (sign, signs.peek().map(|(_, next)| *next)) {
+            ('/', Some('/')) if open.is_empty() => {
+                signs.find(|(_, sign)| *sign == '\n');
+            }
+            ('/', Some('*')) => {
+                open.push(at);
+                signs.next();
+            }
+            ('*', Some('/')) if open.pop().is_some() => {
+                signs.next();
+            }
+            _ => {}
+        }
+    }
+    let before = text.get(..text.len() - rest.len() + open.first()?)?;
+    let (line, column) =
+        (before.lines().count(), before.lines().last().map_or(0, |line| line.chars().count()));
+    let (line, column) =
+        if before.is_empty() || before.ends_with('\n') { (line + 1, 0) } else { (line, column) };
+    Some(Position::new(line.try_into().ok()?, (column + 1).try_into().ok()?))
+}
+
+/// What follows a token that begins at a position; a text literal may hold the signs of comments.
+fn after<'a>(text: &'a str, token: &Token, begun: Position) -> Option<&'a str> {
+    let mut lines = text.split_inclusive('\n');
+    let before: usize = lines.by_ref().take(begun.line()? - 1).map(str::len).sum();
+    let line = lines.next()?;
+    let column =
+        line.char_indices().nth(begun.position()?.saturating_sub(1)).map_or(line.len(), |(at, _)| at);
+    let rest = text.get(before + column..)?;
+    if !matches!(token, Token::StringConstant(_) | Token::InterpolatedString(_) | Token::CharConstant(_)) {
+        return Some(rest);
+    }
+    // What follows the last `${…}` of a text begins with no mark.
+    let mark = rest.chars().next().filter(|sign| matches!(sign, '"' | '\'')).unwrap_or('`');
+    let mut is_escaped = false;
+    let end = rest.char_indices().skip(1).find(|(_, sign)| {
+        let is_end = *sign == mark && !is_escaped;
+        is_escaped = *sign == '\\' && !is_escaped && mark != '`';
+        is_end
+    });
+    rest.get(end?.0 + 1..)
 }
 
 /// A text that is not closed because another sign stands for its quotation mark.
@@ -173,6 +238,37 @@ mod tests {
     #[test]
     fn file_of_two_thousand_declarations_is_parsed() {
         assert!(declaring(2_000).is_ok());
+    }
+
+    fn open_comment_of(text: &str) -> Option<(usize, usize)> {
+        let source = NamedSource { name: "注.rhai".to_owned(), text: text.to_owned() };
+        let span = compile(&parser(), &source).err()?.diagnostic.span?;
+        Some((span.line, span.column))
+    }
+
+    #[test]
+    fn comment_that_is_not_closed_is_refused_where_it_begins() {
+        assert_eq!(open_comment_of("print(1); // 说明 /*\nprint(2);\n/* 注\nprint(3);"), Some((3, 1)));
+    }
+
+    #[test]
+    fn comment_whose_nested_comment_alone_is_closed_is_refused_where_it_begins() {
+        assert_eq!(open_comment_of("print(1); /* 注 /* 内 */\nprint(2);"), Some((1, 11)));
+    }
+
+    #[test]
+    fn comment_alone_that_is_not_closed_is_refused() {
+        assert_eq!(open_comment_of("/* 注"), Some((1, 1)));
+    }
+
+    #[test]
+    fn sign_of_a_comment_in_the_last_text_is_accepted() {
+        assert_eq!(open_comment_of("\"it's /* b\""), None);
+    }
+
+    #[test]
+    fn nested_comment_that_is_closed_is_accepted() {
+        assert_eq!(open_comment_of("print(1); /* 注 /* 内 */ */\nprint(2);"), None);
     }
 
     #[test]

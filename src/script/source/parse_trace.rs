@@ -84,6 +84,11 @@ impl ParseTrace {
         self.sign.as_ref().map(|(sign, position)| (sign.as_str(), *position))
     }
 
+    /// The last token, and where it begins.
+    pub(crate) fn last(&self) -> Option<(&Token, Position)> {
+        self.tokens.back().map(|(token, position)| (token, *position))
+    }
+
     /// The tokens before a position, the nearest first, and the one at it.
     pub(crate) fn around(&self, position: Position) -> (Vec<&Token>, Option<&Token>) {
         let before = self.tokens.iter().rev().filter(|(_, at)| *at < position).map(|(token, _)| token);
