@@ -91,17 +91,16 @@ impl Closure {
     /// The closure of a terminal operation, which runs at once: it shares its variables with the code around it.
     pub(crate) fn new(context: &NativeCallContext, function: FnPtr) -> ScriptResult<Self> {
         expect_parameters(context, &function, 1)?;
+        let definition = definition(context.namespaces(), &function, 1);
+        if let Some(never) = definition.and_then(|definition| never_true(definition, function.curry())) {
+            return Err(ScriptError::usage(never.message, never.hint).raise());
+        }
         Ok(Self { function, call_context: Arc::new(context.store_data()) })
     }
 
     /// The closure of a stage, which runs later: it keeps the values that it reads as they are now.
     pub(crate) fn of_stage(context: &NativeCallContext, function: &FnPtr) -> ScriptResult<Self> {
-        let kept = keep_values(context.namespaces(), function);
-        let definition = definition(context.namespaces(), &kept, 1);
-        if let Some(never) = definition.and_then(|definition| never_true(definition, kept.curry())) {
-            return Err(ScriptError::usage(never.message, never.hint).raise());
-        }
-        Self::new(context, kept)
+        Self::new(context, keep_values(context.namespaces(), function))
     }
 
     /// A digest of the plain values that the closure captured; empty if there are none.

@@ -111,7 +111,8 @@ impl Script {
 fn kept(state: &Dynamic) -> Result<Json<String, Value>, ScriptError> {
     if let Some(reason) = unkeepable(state, "ctx.state") {
         let message = format!("{reason} and can't be kept: nothing of `ctx.state` was saved");
-        return Err(ScriptError::usage(message, "keep texts, numbers, true or false, arrays and maps"));
+        let hint = "keep texts, numbers, true or false, arrays and maps; of a tag its `id`";
+        return Err(ScriptError::usage(message, hint));
     }
     let state = match to_json(state) {
         Value::Object(state) => state,

@@ -11,7 +11,7 @@ use crate::script::{
     },
     source::closures::expect_parameters,
 };
-use rhai::{Array, Dynamic, Engine, FnPtr, Map, NativeCallContext};
+use rhai::{Array, Dynamic, Engine, FnPtr, ImmutableString, Map, NativeCallContext};
 use std::cmp::Ordering;
 
 /// Which entries a call removes from a list: those for which the predicate is true, or the others.
@@ -66,21 +66,34 @@ fn filter(context: NativeCallContext, list: &mut Array, closure: FnPtr) -> Scrip
     Ok(list.iter().zip(passing).filter(|(_, passes)| *passes).map(|(entry, _)| entry.clone()).collect())
 }
 
+/// An index into a list: a negative one counts from the end.
+fn index(list: &Array, at: i64) -> usize {
+    let back = usize::try_from(at.unsigned_abs()).unwrap_or(usize::MAX);
+    if at < 0 { list.len().saturating_sub(back) } else { back }
+}
+
 fn position(
     context: &NativeCallContext,
     list: &mut Array,
     closure: &FnPtr,
     from: i64,
 ) -> ScriptResult<Option<usize>> {
-    let back = usize::try_from(from.unsigned_abs()).unwrap_or(usize::MAX);
-    // A negative index counts from the end.
-    let from = if from < 0 { list.len().saturating_sub(back) } else { back };
+    let from = index(list, from);
     for (at, entry) in list.iter_mut().enumerate().skip(from) {
         if passes(context, closure, at, entry)? {
             return Ok(Some(at));
         }
     }
     Ok(None)
+}
+
+fn all(context: &NativeCallContext, list: &mut Array, closure: &FnPtr) -> ScriptResult<bool> {
+    for (at, entry) in list.iter_mut().enumerate() {
+        if !passes(context, closure, at, entry)? {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }
 
 fn index_of(context: &NativeCallContext, list: &mut Array, closure: &FnPtr, from: i64) -> ScriptResult<i64> {
@@ -218,12 +231,7 @@ pub(crate) fn register(engine: &mut Engine) {
             position(&context, list, &closure, 0).map(|at| at.is_some())
         })
         .register_fn("all", |context: NativeCallContext, list: &mut Array, closure: FnPtr| {
-            for (at, entry) in list.iter_mut().enumerate() {
-                if !passes(&context, &closure, at, entry)? {
-                    return ScriptResult::Ok(false);
-                }
-            }
-            Ok(true)
+            all(&context, list, &closure)
         })
         .register_fn("index_of", |context: NativeCallContext, list: &mut Array, closure: FnPtr| {
             index_of(&context, list, &closure, 0)
@@ -248,5 +256,42 @@ pub(crate) fn register(engine: &mut Engine) {
         })
         .register_fn("retain", |context: NativeCallContext, map: &mut Map, closure: FnPtr| {
             remove_from_map(&context, map, &closure, Removed::Failing)
+        });
+    register_by_name(engine);
+}
+
+/// The place of a text among the entries. Rhai's own calls a function of that name, if there is one.
+fn index_of_text(list: &mut Array, wanted: ImmutableString, from: i64) -> i64 {
+    let from = index(list, from);
+    let is_wanted = |entry: &Dynamic| entry.as_immutable_string_ref().is_ok_and(|entry| *entry == wanted);
+    let at = list.iter().skip(from).position(is_wanted).map(|at| at + from);
+    at.and_then(|at| i64::try_from(at).ok()).unwrap_or(-1)
+}
+
+/// The same methods with a function of the script by its name.
+fn register_by_name(engine: &mut Engine) {
+    engine
+        .register_fn("index_of", |list: &mut Array, wanted: ImmutableString| index_of_text(list, wanted, 0))
+        .register_fn("index_of", index_of_text)
+        .register_fn("sort", |context: NativeCallContext, list: &mut Array, function: ImmutableString| {
+            sort(context, list, FnPtr::new(function)?)
+        })
+        .register_fn("dedup", |context: NativeCallContext, list: &mut Array, function: ImmutableString| {
+            dedup(context, list, FnPtr::new(function)?)
+        })
+        .register_fn("filter", |context: NativeCallContext, list: &mut Array, function: ImmutableString| {
+            filter(context, list, FnPtr::new(function)?)
+        })
+        .register_fn("some", |context: NativeCallContext, list: &mut Array, function: ImmutableString| {
+            position(&context, list, &FnPtr::new(function)?, 0).map(|at| at.is_some())
+        })
+        .register_fn("all", |context: NativeCallContext, list: &mut Array, function: ImmutableString| {
+            all(&context, list, &FnPtr::new(function)?)
+        })
+        .register_fn("drain", |context: NativeCallContext, list: &mut Array, function: ImmutableString| {
+            remove(&context, list, &FnPtr::new(function)?, Removed::Passing)
+        })
+        .register_fn("retain", |context: NativeCallContext, list: &mut Array, function: ImmutableString| {
+            remove(&context, list, &FnPtr::new(function)?, Removed::Failing)
         });
 }

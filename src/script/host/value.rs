@@ -88,9 +88,12 @@ pub(crate) fn unsendable(value: &Dynamic) -> Option<String> {
 }
 
 /// Why a value can't be kept and read again, and where in it. `root` is what the value is called. A character is sent as a
-/// text, but would be a text when it is read again.
+/// text, but would be a text when it is read again, and a tag would be a map, which stands for no id.
 pub(crate) fn unkeepable(value: &Dynamic, root: &str) -> Option<String> {
-    let has_json = |value: &Dynamic| (is_plain(value) && !value.is_char()) || is_record(value);
+    let has_json = |value: &Dynamic| {
+        let comes_back_as_another = value.is_char() || value.is::<Tag>();
+        !comes_back_as_another && (is_plain(value) || is_record(value))
+    };
     without_json(value, root, &has_json)
 }
 

@@ -5,6 +5,7 @@ mod callback;
 mod captured;
 mod card;
 mod closures;
+mod comparisons;
 mod growth;
 mod json;
 mod media;
