@@ -41,7 +41,9 @@ pub use listing::chunked::{MergeAnswer, PartialFailure, call_chunked};
 pub use listing::details::NeededField;
 pub use listing::membership::{MemberSet, MembershipError};
 pub use listing::reader::{Batch, Details, ReadError, Reader, ReaderConfig};
-pub use model::batch::{ChangeItem, InDoubtItems, RemarkChange, Unresolved, read_changed, read_items};
+pub use model::batch::{
+    ChangeItem, InDoubtItems, ItemKind, RemarkChange, Unresolved, read_changed, read_items,
+};
 pub use model::change::Change;
 pub use model::change_text::NotAChange;
 pub use model::counts::{Counters, CountsSnapshot};

@@ -6,7 +6,7 @@ use super::{
 };
 use crate::{
     api::{CallKind, Endpoint, Spec, blacklist, card, media, qrcode, quota, tag, user},
-    bulk::model::effect::RecordedEffect,
+    bulk::model::{batch::ItemKind, effect::RecordedEffect},
     store::{EffectKind, JsonColumn, RecordedKind, StepKind, StepRow, StoreError},
 };
 
@@ -118,16 +118,29 @@ impl RecordedEffect {
     }
 }
 
+/// The effect that a step of this kind records; `None` for a terminal operation that only reads.
+fn records(step: StepKind) -> Option<RecordedKind> {
+    match step {
+        StepKind::Terminal(kind) => BatchedCalls::from_kind(kind).map(|calls| calls.records),
+        StepKind::Call(kind) => Some(Declared::from_kind(kind).records),
+    }
+}
+
 /// Whether a step of this kind may record an effect of that one: its own, and a call also one that can't be undone, where the
 /// state before it could not be read.
 fn may_record(step: StepKind, effect: RecordedKind) -> bool {
-    match step {
-        StepKind::Terminal(kind) => {
-            BatchedCalls::from_kind(kind).is_some_and(|calls| calls.records == effect)
-        }
-        StepKind::Call(kind) => {
-            effect == Declared::from_kind(kind).records || effect == RecordedKind::Irreversible
-        }
+    let is_call = match step {
+        StepKind::Terminal(_) => false,
+        StepKind::Call(_) => true,
+    };
+    records(step) == Some(effect) || (is_call && effect == RecordedKind::Irreversible)
+}
+
+impl ItemKind {
+    /// What the items of a step of this kind hold.
+    #[must_use]
+    pub fn of_step(step: StepKind) -> Self {
+        records(step).map_or(Self::None, Self::of_effect)
     }
 }
 

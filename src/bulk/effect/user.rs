@@ -80,10 +80,12 @@ impl FollowerEffect for Remark {
     const SHOWN_BY: Option<NeededField> = Some(NeededField::Remark);
 
     fn from_batch((): (), items: &[ChangeItem]) -> Self {
-        let item = items.first();
-        Self {
-            openid: item.map(|item| item.openid().to_owned()).unwrap_or_default(),
-            remark: item.map(|item| item.remark_change().new).unwrap_or_default(),
+        match items.first() {
+            Some(ChangeItem::Remark { openid, new, .. }) => {
+                Self { openid: openid.clone(), remark: new.clone() }
+            }
+            // Without a remark it names no follower either, so that none would get an empty one.
+            Some(ChangeItem::Openid(_)) | None => Self { openid: String::new(), remark: String::new() },
         }
     }
 
@@ -94,11 +96,11 @@ impl FollowerEffect for Remark {
     fn needs((): (), item: &ChangeItem, known: Known<'_>) -> Result<bool, MissingField> {
         let missing = || MissingField { openid: item.openid().to_owned(), field: "remark" };
         let present = known.details.ok_or_else(missing)?.known_remark()?;
-        Ok(present != item.remark_change().new)
+        Ok(present != item.remark_change().ok_or_else(missing)?.new)
     }
 
     fn check_item((): (), item: &ChangeItem, _details: Option<&User>) -> Result<(), Violation> {
-        check_remark_length(&item.remark_change().new)
+        item.remark_change().map_or(Ok(()), |change| check_remark_length(&change.new))
     }
 
     async fn took_effect((): (), items: &[ChangeItem], account: &Observer<'_>) -> Result<bool, ObserveError> {

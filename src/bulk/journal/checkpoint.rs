@@ -2,7 +2,7 @@
 
 use crate::{
     bulk::model::{
-        batch::{ChangeItem, item_list},
+        batch::{ChangeItem, ItemKind, item_list},
         counts::CountsSnapshot,
         cursor::{PageCursor, Paging},
         failure::Failure,
@@ -69,16 +69,23 @@ impl Checkpoint {
         let key = format!("{run}/{}", row.step);
         let column = JsonColumn::for_step(&key, "checkpoint", "a checkpoint, as JSON");
         let checkpoint: Self = column.decode(&row.checkpoint)?;
-        match &checkpoint.cursor.cursor {
-            Some(cursor) if !cursor.is_of(paging) => Err(StoreError::Decode {
-                table: column.table,
-                row: key,
-                column: "checkpoint",
-                expected: paging.to_string(),
-                found: cursor.to_string(),
-            }),
-            Some(_) | None => Ok(checkpoint),
+        let mismatch = |expected: String, found: String| StoreError::Decode {
+            table: column.table,
+            row: key.clone(),
+            column: "checkpoint",
+            expected,
+            found,
+        };
+        if let Some(cursor) = &checkpoint.cursor.cursor
+            && !cursor.is_of(paging)
+        {
+            return Err(mismatch(paging.to_string(), cursor.to_string()));
         }
+        let kind = ItemKind::of_step(row.kind);
+        if let Some(found) = kind.mismatch(&checkpoint.waiting) {
+            return Err(mismatch(format!("in `waiting` {kind}"), found.to_string()));
+        }
+        Ok(checkpoint)
     }
 }
 

@@ -44,7 +44,7 @@ impl ChangedByStep {
         let mut first: Vec<Listed> = Vec::new();
         let mut known: HashMap<String, Option<usize>> = HashMap::new();
         for (is_wanted, row) in rows {
-            for item in read_changed(&row, InDoubtItems::Included)? {
+            for item in read_changed(&row, change.items(), InDoubtItems::Included)? {
                 match known.get(item.openid()) {
                     None => {
                         known.insert(item.openid().to_owned(), is_wanted.then_some(first.len()));
@@ -54,13 +54,9 @@ impl ChangedByStep {
                     }
                     // The account has what the last change wrote.
                     Some(Some(at)) => {
-                        let before = first[*at]
-                            .remark_change
-                            .as_ref()
-                            .map(|change| change.old.clone())
-                            .unwrap_or_default();
-                        let new = item.remark_change().new;
-                        first[*at].remark_change = Some(Arc::new(RemarkChange { old: before, new }));
+                        let net = first[*at].remark_change.as_ref().zip(item.remark_change());
+                        let net = net.map(|(first, last)| RemarkChange { old: first.old.clone(), ..last });
+                        first[*at].remark_change = net.map(Arc::new);
                     }
                     Some(None) => {}
                 }

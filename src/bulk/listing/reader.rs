@@ -342,7 +342,8 @@ impl Lister {
             let is_last = i64::try_from(rows.len()).is_ok_and(|count| count < BATCHES_A_PAGE);
             let mut people: Vec<Listed> = Vec::new();
             for row in &rows {
-                people.extend(read_changed(row, InDoubtItems::Included)?.iter().map(Listed::from_change));
+                let items = read_changed(row, changed.change.items(), InDoubtItems::Included)?;
+                people.extend(items.iter().map(Listed::from_change));
             }
             let cursor = Cursor::Batch { seq: after.seq, number: after.number };
             self.emit_page(people, Some(cursor), is_last).await?;

@@ -1,9 +1,9 @@
 //! The items of a batch of changes, and those of them that have no outcome yet.
 
 use super::failure::Failure;
-use crate::store::{BatchRow, JsonColumn, Quoting, StoreError};
+use crate::store::{BatchRow, JsonColumn, Quoting, RecordedKind, StoreError};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::DeserializeOwned, ser::Error as _};
-use std::collections::HashSet;
+use std::{collections::HashSet, fmt};
 
 /// One openid of a batch, with what the change and its undo need.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -38,18 +38,71 @@ impl ChangeItem {
         }
     }
 
-    /// The remark before and after; empty where the change is of something else.
+    /// The remark before and after; `None` where the change is of something else.
     #[must_use]
-    pub fn remark_change(&self) -> RemarkChange {
+    pub fn remark_change(&self) -> Option<RemarkChange> {
         match self {
-            Self::Openid(_) => RemarkChange::default(),
-            Self::Remark { new, old, .. } => RemarkChange { old: old.clone(), new: new.clone() },
+            Self::Openid(_) => None,
+            Self::Remark { new, old, .. } => Some(RemarkChange { old: old.clone(), new: new.clone() }),
+        }
+    }
+
+    /// What it holds.
+    const fn kind(&self) -> ItemKind {
+        match self {
+            Self::Openid(_) => ItemKind::Openids,
+            Self::Remark { .. } => ItemKind::Remarks,
         }
     }
 }
 
+/// What the items of a batch hold. All that a step records hold the same, which its effect says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ItemKind {
+    /// The step changes no followers: it has no items.
+    None,
+    /// Openids alone.
+    Openids,
+    /// Openids with the remark before and after.
+    Remarks,
+}
+
+impl ItemKind {
+    /// What the items of steps with this effect hold.
+    #[must_use]
+    pub const fn of_effect(effect: RecordedKind) -> Self {
+        match effect {
+            RecordedKind::TagAttached
+            | RecordedKind::TagDetached
+            | RecordedKind::Blocked
+            | RecordedKind::Unblocked => Self::Openids,
+            RecordedKind::Remarked => Self::Remarks,
+            RecordedKind::TagCreated
+            | RecordedKind::TagRenamed
+            | RecordedKind::TagDeleted
+            | RecordedKind::Irreversible => Self::None,
+        }
+    }
+
+    /// The first of these items that holds something else.
+    pub(crate) fn mismatch<'a>(self, items: impl IntoIterator<Item = &'a ChangeItem>) -> Option<Self> {
+        items.into_iter().map(ChangeItem::kind).find(|kind| *kind != self)
+    }
+}
+
+/// As errors say it.
+impl fmt::Display for ItemKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::None => "no items",
+            Self::Openids => "items of the type `openids`",
+            Self::Remarks => "items of the type `remarks`",
+        })
+    }
+}
+
 /// The remark of a follower before and after a run changed it.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RemarkChange {
     /// The text before.
     pub old: String,
@@ -162,13 +215,13 @@ pub struct Unresolved {
 }
 
 impl Unresolved {
-    /// Unresolved items of a batch. If no outcome was recorded, the whole batch is in doubt.
-    pub fn read(row: &BatchRow) -> Result<Self, StoreError> {
+    /// Unresolved items of a batch, which hold what `kind` says. If no outcome was recorded, the whole batch is in doubt.
+    pub fn read(row: &BatchRow, kind: ItemKind) -> Result<Self, StoreError> {
         let expected = "the items without an outcome, as JSON";
         let read: Self = match row.unresolved.as_str() {
             "" if row.pending == 0 => return Ok(Self::default()),
             "" if row.pending == row.size && row.in_doubt == row.size => {
-                return Ok(Self { in_doubt: read_items(row)?, not_sent: Vec::new() });
+                return Ok(Self { in_doubt: read_items(row, kind)?, not_sent: Vec::new() });
             }
             "" => return Err(mismatch(row, "unresolved", expected, row.pending, "an empty text")),
             text => decode(row, "unresolved", text, expected)?,
@@ -176,6 +229,7 @@ impl Unresolved {
         check_count(row, "unresolved", expected, row.pending, read.len())?;
         let in_doubt = "as JSON those in doubt, which `in_doubt` counts";
         check_count(row, "unresolved", in_doubt, row.in_doubt, read.in_doubt.len())?;
+        check_kind(row, "unresolved", kind, read.in_doubt.iter().chain(&read.not_sent))?;
         Ok(read)
     }
 
@@ -201,11 +255,12 @@ impl Unresolved {
     }
 }
 
-/// All items of a batch.
-pub fn read_items(row: &BatchRow) -> Result<Vec<ChangeItem>, StoreError> {
+/// All items of a batch, which hold what `kind` says.
+pub fn read_items(row: &BatchRow, kind: ItemKind) -> Result<Vec<ChangeItem>, StoreError> {
     let expected = "the items of a batch, as JSON";
     let ReadItems(items) = decode(row, "items", &row.items, expected)?;
     check_count(row, "items", expected, row.size, items.len())?;
+    check_kind(row, "items", kind, &items)?;
     Ok(items)
 }
 
@@ -230,10 +285,14 @@ pub enum InDoubtItems {
     Excluded,
 }
 
-/// The items of a batch that were changed.
-pub fn read_changed(row: &BatchRow, items_in_doubt: InDoubtItems) -> Result<Vec<ChangeItem>, StoreError> {
-    let mut items = read_items(row)?;
-    let (unresolved, failed) = (Unresolved::read(row)?, read_failed(row)?);
+/// The items of a batch that were changed. They hold what `kind` says.
+pub fn read_changed(
+    row: &BatchRow,
+    kind: ItemKind,
+    items_in_doubt: InDoubtItems,
+) -> Result<Vec<ChangeItem>, StoreError> {
+    let mut items = read_items(row, kind)?;
+    let (unresolved, failed) = (Unresolved::read(row, kind)?, read_failed(row)?);
     let in_doubt: &[ChangeItem] = match items_in_doubt {
         InDoubtItems::Included => &[],
         InDoubtItems::Excluded => &unresolved.in_doubt,
@@ -260,6 +319,26 @@ fn check_count(
         return Ok(());
     }
     Err(mismatch(row, name, expected, count, &found.to_string()))
+}
+
+/// Refuses items that hold something else than the step's effect says: a remark that is not there would be taken for an
+/// empty one, and written.
+fn check_kind<'a>(
+    row: &BatchRow,
+    column: &'static str,
+    expected: ItemKind,
+    items: impl IntoIterator<Item = &'a ChangeItem>,
+) -> Result<(), StoreError> {
+    match expected.mismatch(items) {
+        None => Ok(()),
+        Some(found) => Err(StoreError::Decode {
+            table: "mpscript_batch",
+            row: key(row),
+            column,
+            expected: expected.to_string(),
+            found: found.to_string(),
+        }),
+    }
 }
 
 fn mismatch(row: &BatchRow, column: &'static str, expected: &str, count: i64, found: &str) -> StoreError {
@@ -301,14 +380,14 @@ mod tests {
         let openids = vec![ChangeItem::Openid("a".to_owned()), ChangeItem::Openid("b".to_owned())];
         let remarks =
             vec![ChangeItem::Remark { openid: "a".to_owned(), new: "新".to_owned(), old: "旧".to_owned() }];
-        for (items, json) in [
-            (openids.clone(), r#"{"type":"openids","items":["a","b"]}"#),
-            (remarks.clone(), r#"{"type":"remarks","items":[["a","新","旧"]]}"#),
-            (Vec::new(), r#"{"type":"openids","items":[]}"#),
+        for (items, kind, json) in [
+            (openids.clone(), ItemKind::Openids, r#"{"type":"openids","items":["a","b"]}"#),
+            (remarks.clone(), ItemKind::Remarks, r#"{"type":"remarks","items":[["a","新","旧"]]}"#),
+            (Vec::new(), ItemKind::Remarks, r#"{"type":"openids","items":[]}"#),
         ] {
             assert_eq!(serde_json::to_string(&Items(&items)).ok().as_deref(), Some(json));
             let size = i64::try_from(items.len()).expect("they are few");
-            assert_eq!(read_items(&row(size, json)), Ok(items));
+            assert_eq!(read_items(&row(size, json), kind), Ok(items));
         }
         let mixed: Vec<ChangeItem> = openids.into_iter().chain(remarks).collect();
         assert!(serde_json::to_string(&Items(&mixed)).is_err());
@@ -316,7 +395,7 @@ mod tests {
 
     #[test]
     fn items_that_are_damaged_name_row_expected_and_found() {
-        let error = read_items(&row(1, "[\"a\"")).unwrap_err().to_string();
+        let error = read_items(&row(1, "[\"a\""), ItemKind::Openids).unwrap_err().to_string();
         let expected = "`items` in row `R/3 batch 2` of mpscript_batch can't be read: expected the items of a batch, as JSON, \
                         found `[\"a\"` (";
         assert!(error.starts_with(expected), "{error}");
@@ -327,11 +406,11 @@ mod tests {
         let row = BatchRow { pending: 1, in_doubt: 1, ..row(1, r#"{"type":"openids","items":["a"]}"#) };
         let in_doubt = vec![ChangeItem::Openid("a".to_owned())];
         assert_eq!(
-            Unresolved::read(&row),
+            Unresolved::read(&row, ItemKind::Openids),
             Ok(Unresolved { in_doubt: in_doubt.clone(), not_sent: Vec::new() })
         );
-        assert_eq!(read_changed(&row, InDoubtItems::Included), Ok(in_doubt));
-        assert_eq!(read_changed(&row, InDoubtItems::Excluded), Ok(Vec::new()));
+        assert_eq!(read_changed(&row, ItemKind::Openids, InDoubtItems::Included), Ok(in_doubt));
+        assert_eq!(read_changed(&row, ItemKind::Openids, InDoubtItems::Excluded), Ok(Vec::new()));
     }
 
     #[test]
@@ -347,7 +426,7 @@ mod tests {
             ..row(4, r#"{"type":"openids","items":["a","b","c","d"]}"#)
         };
         let openids = |in_doubt| -> Vec<String> {
-            let changed = read_changed(&row, in_doubt).unwrap_or_default();
+            let changed = read_changed(&row, ItemKind::Openids, in_doubt).unwrap_or_default();
             changed.iter().map(|item| item.openid().to_owned()).collect()
         };
         assert_eq!(
@@ -396,7 +475,56 @@ mod tests {
         for ([size, pending, in_doubt, failures], unresolved, failed, expected) in table {
             let (unresolved, failed) = (unresolved.to_owned(), failed.to_owned());
             let row = BatchRow { unresolved, size, pending, in_doubt, failures, failed, ..two.clone() };
-            let error = read_changed(&row, InDoubtItems::Included).map_err(|error| error.to_string());
+            let changed = read_changed(&row, ItemKind::Openids, InDoubtItems::Included);
+            let error = changed.map_err(|error| error.to_string());
+            let expected =
+                expected.replace('…', "in row `R/3 batch 2` of mpscript_batch can't be read: expected");
+            assert_eq!(error, Err(expected));
+        }
+    }
+
+    #[test]
+    fn items_of_another_kind_than_the_effect_are_errors() {
+        const OPENIDS: &str = r#"{"type":"openids","items":["a"]}"#;
+        const REMARKS: &str = r#"{"type":"remarks","items":[["a","新","旧"]]}"#;
+        let not_sent =
+            |items| format!(r#"{{"in_doubt":{{"type":"openids","items":[]}},"not_sent":{items}}}"#);
+        // The kind, the items, those without an outcome; the error.
+        let table = [
+            (
+                ItemKind::Remarks,
+                OPENIDS,
+                not_sent(REMARKS),
+                "`items` … items of the type `remarks`, found items of the type `openids`",
+            ),
+            (
+                ItemKind::Remarks,
+                REMARKS,
+                not_sent(OPENIDS),
+                "`unresolved` … items of the type `remarks`, found items of the type `openids`",
+            ),
+            (
+                ItemKind::Openids,
+                REMARKS,
+                not_sent(OPENIDS),
+                "`items` … items of the type `openids`, found items of the type `remarks`",
+            ),
+            (
+                ItemKind::Openids,
+                OPENIDS,
+                not_sent(REMARKS),
+                "`unresolved` … items of the type `openids`, found items of the type `remarks`",
+            ),
+            (
+                ItemKind::None,
+                OPENIDS,
+                not_sent(OPENIDS),
+                "`items` … no items, found items of the type `openids`",
+            ),
+        ];
+        for (kind, items, unresolved, expected) in table {
+            let row = BatchRow { pending: 1, unresolved, ..row(1, items) };
+            let error = read_changed(&row, kind, InDoubtItems::Included).map_err(|error| error.to_string());
             let expected =
                 expected.replace('…', "in row `R/3 batch 2` of mpscript_batch can't be read: expected");
             assert_eq!(error, Err(expected));

@@ -1,5 +1,6 @@
 //! What a job changes about each follower.
 
+use super::batch::ItemKind;
 use crate::store::{EffectKey, RecordedKind};
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -53,6 +54,12 @@ impl Change {
             Self::Unblock => RecordedKind::Unblocked,
             Self::Remark => RecordedKind::Remarked,
         }
+    }
+
+    /// What the items of its batches hold.
+    #[must_use]
+    pub const fn items(self) -> ItemKind {
+        ItemKind::of_effect(self.recorded_kind())
     }
 
     /// What the journal's queries know it by.

@@ -24,6 +24,6 @@ impl Listed {
 
     /// A follower that a run has changed.
     pub(crate) fn from_change(item: &ChangeItem) -> Self {
-        Self { remark_change: Some(Arc::new(item.remark_change())), ..Self::new(item.openid().to_owned()) }
+        Self { remark_change: item.remark_change().map(Arc::new), ..Self::new(item.openid().to_owned()) }
     }
 }

@@ -4,7 +4,7 @@ use crate::{
     bulk::{
         effect::declared::Declared,
         model::{
-            batch::{InDoubtItems, read_changed},
+            batch::{InDoubtItems, ItemKind, read_changed},
             target::Target,
         },
     },
@@ -71,7 +71,7 @@ impl ChangedReader {
 /// The openids of a batch that were changed, with what changed them.
 fn openids(row: &ChangedBatch) -> Result<impl Iterator<Item = ChangedOpenid>, StoreError> {
     let target = Target::from_columns(&row.target, row.target_id);
-    let items = read_changed(&row.batch, InDoubtItems::Excluded)?.into_iter();
+    let items = read_changed(&row.batch, ItemKind::of_step(row.kind), InDoubtItems::Excluded)?.into_iter();
     Ok(items.map(move |item| ChangedOpenid {
         openid: item.openid().to_owned(),
         changed_by: row.kind,
@@ -85,11 +85,11 @@ mod tests {
     use crate::store::{BatchRow, EffectKind, TerminalKind};
 
     fn changed(kind: StepKind, target: &str, target_id: i64) -> String {
-        let batch = BatchRow {
-            size: 1,
-            items: r#"{"type":"openids","items":["a"]}"#.to_owned(),
-            ..BatchRow::default()
+        let items = match ItemKind::of_step(kind) {
+            ItemKind::Remarks => r#"{"type":"remarks","items":[["a","新","旧"]]}"#,
+            ItemKind::None | ItemKind::Openids => r#"{"type":"openids","items":["a"]}"#,
         };
+        let batch = BatchRow { size: 1, items: items.to_owned(), ..BatchRow::default() };
         let row = ChangedBatch { kind, target: target.to_owned(), target_id, batch };
         let all: Vec<ChangedOpenid> = openids(&row).into_iter().flatten().collect();
         let words: Vec<String> = all

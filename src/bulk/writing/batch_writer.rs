@@ -163,15 +163,16 @@ impl BatchWriter {
         let (Some(store), Some(run)) = (step.journal().store(), step.journal().run()) else {
             return Ok(ResumedWriter { writer, already_batched: HashSet::new() });
         };
+        let kind = writer.config.change.items();
         let totals = store.batch_totals(run, step.at()).await?;
         // Everything is decoded before anything is sent: a damaged row must not be found half way.
         let mut already_batched = HashSet::new();
         for row in store.batches_from(run, step.at(), next_batch).await? {
-            already_batched.extend(read_items(&row)?.iter().map(|item| item.openid().to_owned()));
+            already_batched.extend(read_items(&row, kind)?.iter().map(|item| item.openid().to_owned()));
         }
         let mut open = Vec::new();
         for row in store.open_batches(run, step.at()).await? {
-            open.push((row.number, Unresolved::read(&row)?, read_failed(&row)?));
+            open.push((row.number, Unresolved::read(&row, kind)?, read_failed(&row)?));
         }
         for row in store.failed_batches(run, step.at()).await? {
             writer.failed.extend(read_failed(&row)?);

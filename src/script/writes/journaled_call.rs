@@ -150,7 +150,7 @@ fn call_observed(
                 return outcome;
             }
             // What is recorded is decoded before anything of it is overwritten.
-            let items = recorded_items(env, call.step.at())?;
+            let items = recorded_items(env, call.step.at(), effect.as_ref())?;
             env.block_on(call.step.reopen()).map_err(journal)?;
             let before = RecordedPreState::from_recorded(effect, items).map_or_else(|| call.observe(), Ok)?;
             call.send(&before, send)
@@ -398,7 +398,7 @@ fn label(endpoint: &str, request: &str) -> String {
 /// remark was set by the call, so the script may never reach it again; the account itself is asked.
 pub(crate) fn took_effect(env: &RunEnv, row: &StepRow) -> ScriptResult<bool> {
     let effect = recorded_effect(env, row)?;
-    let items = recorded_items(env, &row.step)?;
+    let items = recorded_items(env, &row.step, effect.as_ref())?;
     let mut shown = None;
     loop {
         match unreached_action(row.kind, effect.as_ref(), &items, shown) {
@@ -422,14 +422,28 @@ fn usable(decided: Resolution, accepts: Accepts<'_>) -> Result<Resolution, Strin
     }
 }
 
-/// The followers in the intents that an earlier attempt recorded for a call.
-fn recorded_items(env: &RunEnv, step: &str) -> ScriptResult<Vec<ChangeItem>> {
+/// The followers in the intents that an earlier attempt recorded for a call with this effect.
+fn recorded_items(
+    env: &RunEnv,
+    step: &str,
+    effect: Option<&RecordedEffect>,
+) -> ScriptResult<Vec<ChangeItem>> {
+    let change = match effect {
+        Some(RecordedEffect::Change(change)) => *change,
+        Some(
+            RecordedEffect::CreateTag { .. }
+            | RecordedEffect::RenameTag { .. }
+            | RecordedEffect::DeleteTag { .. }
+            | RecordedEffect::Other(_),
+        )
+        | None => return Ok(Vec::new()),
+    };
     let (Some(store), Some(run)) = (env.journal.store(), env.journal.run()) else { return Ok(Vec::new()) };
     let rows = env.block_on(store.batches_from(run, step, 0));
     let rows = rows.map_err(|error| env.journal_error(&error.into()))?;
     let mut items = Vec::new();
     for row in &rows {
-        items.extend(read_items(row).map_err(|error| env.journal_error(&error.into()))?);
+        items.extend(read_items(row, change.items()).map_err(|error| env.journal_error(&error.into()))?);
     }
     Ok(items)
 }

@@ -31,7 +31,7 @@ fn journal(folder: &Folder, run: &str) -> Vec<String> {
 
 /// What is damaged, what the error says of it, and the exit code of an undo that reads it too: 2 where it can't be planned, 5
 /// where its run parks.
-const DAMAGES: [(&str, &str, Option<i32>); 31] = [
+const DAMAGES: [(&str, &str, Option<i32>); 34] = [
     (
         "UPDATE mpscript_step SET kind = 'terminal:stamp' WHERE run = $1 AND step = '2'",
         "`kind` in row `RUN/2` of mpscript_step can't be read: expected `call:` or `terminal:` with the name of one, \
@@ -140,6 +140,33 @@ const DAMAGES: [(&str, &str, Option<i32>); 31] = [
         "`items` in row `RUN/2 batch 0` of mpscript_batch can't be read: expected the items of a batch, as JSON, found \
          `[\"oABC\"]` (",
         Some(5),
+    ),
+    (
+        "UPDATE mpscript_batch SET size = 1, pending = 1, in_doubt = 1, \
+         items = '{\"type\":\"remarks\",\"items\":[[\"oABC\",\"新\",\"旧\"]]}' WHERE run = $1 AND step = '2' AND number = 0",
+        "`items` in row `RUN/2 batch 0` of mpscript_batch can't be read: expected items of the type `openids`, found items \
+         of the type `remarks`",
+        Some(5),
+    ),
+    (
+        "UPDATE mpscript_batch SET pending = 1, in_doubt = 0, unresolved = \
+         '{\"in_doubt\":{\"type\":\"openids\",\"items\":[]},\
+         \"not_sent\":{\"type\":\"remarks\",\"items\":[[\"oABC\",\"新\",\"旧\"]]}}' \
+         WHERE run = $1 AND step = '2' AND number = 0",
+        "`unresolved` in row `RUN/2 batch 0` of mpscript_batch can't be read: expected items of the type `openids`, found \
+         items of the type `remarks`",
+        Some(5),
+    ),
+    (
+        "UPDATE mpscript_step SET checkpoint = '{\"cursor\":{\"cursor\":null,\"page\":1,\"listed\":3000,\
+         \"fallback\":null,\"is_last\":true,\"total\":3000},\
+         \"has_written\":false,\"counts\":{\"fetched\":0,\"matched\":0,\"unmatched\":0,\"gone\":0,\
+         \"already\":0},\"failed\":[],\"take_remaining\":[],\"waiting\":{\"type\":\"remarks\",\
+         \"items\":[[\"oABC\",\"新\",\"旧\"]]},\"next_batch\":0,\"already_batched\":[],\"sampled\":null,\
+         \"accumulator\":null}' WHERE run = $1 AND step = '2'",
+        "`checkpoint` in row `RUN/2` of mpscript_step can't be read: expected in `waiting` items of the type `openids`, \
+         found items of the type `remarks`",
+        None,
     ),
     (
         "UPDATE mpscript_batch SET unresolved = '{\"in_doubt\":' WHERE run = $1 AND step = '2' AND number = 0",
@@ -372,5 +399,41 @@ fn emptied_effect_of_a_call_parks_the_run_and_is_not_overwritten() {
         );
         assert!(resumed.err.contains(&expected), "{}", resumed.err);
         assert_eq!(journal(&folder, &run), before);
+    });
+}
+
+#[test]
+fn items_without_a_remark_write_no_empty_one() {
+    let script = "followers().take(3).remark(|u| \"客户\");";
+    on_each_store(|with_store| {
+        let sandbox = SandboxProcess::start(&["--followers", "10"]);
+        let folder = with_store(Folder::with(script).account()).env("MPSCRIPT_FAIL_POINT", "batch-call:2");
+        assert_eq!(sandbox.run(&folder, &["--in-flight", "1"]).code, None);
+        let folder = folder.env("MPSCRIPT_FAIL_POINT", "");
+        let run = newest_run_id(&folder);
+        on_store(&folder, async |store| {
+            let openids = "SELECT items FROM mpscript_batch WHERE run = $1 AND number = 0";
+            let rows =
+                store.query(Statement::new(openids).with(run.as_str())).await.expect("the store works");
+            let items: serde_json::Value =
+                serde_json::from_str(rows[0].text(0).expect("it is there")).expect("it is JSON");
+            let damaged = serde_json::json!({"type": "openids", "items": [items["items"][0][0]]}).to_string();
+            let sql = "UPDATE mpscript_batch SET items = $2, unresolved = '', failed = '', pending = 1, in_doubt = 1 \
+                       WHERE run = $1 AND number = 0";
+            let damage = Statement::new(sql).with(run.as_str()).with(damaged.as_str());
+            assert_eq!(store.execute(damage).await, Ok(1));
+        });
+        let (before, changed) = (journal(&folder, &run), sandbox.world());
+        let expected = format!(
+            "`items` in row `{run}/1 batch 0` of mpscript_batch can't be read: expected items of the type `remarks`, \
+             found items of the type `openids`"
+        );
+        for command in [&["resume", &run][..], &["undo", &run, "--yes"]] {
+            let refused = folder.run(command);
+            assert_eq!(refused.code, Some(5), "{command:?}: {} {}", refused.out, refused.err);
+            assert!(refused.err.contains(&expected), "{command:?}: {}", refused.err);
+            assert_eq!(journal(&folder, &run), before, "{command:?}");
+        }
+        assert_eq!(sandbox.world(), changed);
     });
 }
