@@ -25,7 +25,7 @@ pub use effect::observer::{ObserveError, Observer};
 pub(crate) use effect::tag::{before_creation, warn_of_twin};
 pub use effect::undeclared::Undeclared;
 pub use effect::write_call::WriteCall;
-pub use journal::checkpoint::{Checkpoint, DrawnSample};
+pub use journal::checkpoint::{Checkpoint, CheckpointedJob, DrawnSample};
 pub use journal::error::JournalError;
 #[cfg(debug_assertions)]
 pub use journal::fail_point::arm;

@@ -38,6 +38,17 @@ pub struct Checkpoint {
     pub accumulator: Value,
 }
 
+/// The job that a checkpoint is of, as the script has it.
+#[derive(Clone, Debug)]
+pub struct CheckpointedJob {
+    /// What follows from page to page of its source.
+    pub paging: Paging,
+    /// For each stage that lets a number of followers pass: that number.
+    pub takes: Vec<usize>,
+    /// For each stage that draws a sample: the index of the stage after it.
+    pub after_samples: Vec<usize>,
+}
+
 /// The followers that a sample has drawn. It is stored as an array: the stage, and the openids.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DrawnSample {
@@ -61,10 +72,10 @@ impl<'de> Deserialize<'de> for DrawnSample {
 }
 
 impl Checkpoint {
-    /// The checkpoint of a step on a source with this paging; before its first one it is at its start.
-    pub fn read(run: &str, row: &StepRow, paging: Paging) -> Result<Self, StoreError> {
+    /// The checkpoint of a step, as far as it is one of this job; `None` before its first one.
+    pub fn read(run: &str, row: &StepRow, job: &CheckpointedJob) -> Result<Option<Self>, StoreError> {
         if row.checkpoint.is_empty() {
-            return Ok(Self::default());
+            return Ok(None);
         }
         let key = format!("{run}/{}", row.step);
         let column = JsonColumn::for_step(&key, "checkpoint", "a checkpoint, as JSON");
@@ -77,15 +88,27 @@ impl Checkpoint {
             found,
         };
         if let Some(cursor) = &checkpoint.cursor.cursor
-            && !cursor.is_of(paging)
+            && !cursor.is_of(job.paging)
         {
-            return Err(mismatch(paging.to_string(), cursor.to_string()));
+            return Err(mismatch(job.paging.to_string(), cursor.to_string()));
+        }
+        let remaining = &checkpoint.take_remaining;
+        if remaining.len() != job.takes.len() || remaining.iter().zip(&job.takes).any(|(left, of)| left > of)
+        {
+            let expected = format!("in `take_remaining` counts of at most {:?}", job.takes);
+            return Err(mismatch(expected, format!("{remaining:?}")));
+        }
+        if let Some(drawn) = &checkpoint.sampled
+            && !job.after_samples.contains(&drawn.next_stage)
+        {
+            let expected = format!("in `sampled` the index after a sample, one of {:?}", job.after_samples);
+            return Err(mismatch(expected, drawn.next_stage.to_string()));
         }
         let kind = ItemKind::of_step(row.kind);
         if let Some(found) = kind.mismatch(&checkpoint.waiting) {
             return Err(mismatch(format!("in `waiting` {kind}"), found.to_string()));
         }
-        Ok(checkpoint)
+        Ok(Some(checkpoint))
     }
 }
 
@@ -97,14 +120,18 @@ mod tests {
         store::{StepKind, StepState, TerminalKind},
     };
 
-    fn read(cursor: &str, paging: Paging) -> Result<Option<Cursor>, String> {
-        let checkpoint = format!(
+    /// The JSON of a checkpoint.
+    fn checkpoint(cursor: &str, take_remaining: &str, sampled: &str) -> String {
+        format!(
             r#"{{"has_written":true,"cursor":{{"page":2,"listed":300,"cursor":{cursor},"fallback":"oA","is_last":false,
             "total":900}},"counts":{{"fetched":300,"matched":5,"unmatched":290,"gone":5,"already":0}},"failed":[],
-            "take_remaining":[],"waiting":{{"type":"openids","items":[]}},"next_batch":3,"already_batched":[],
-            "sampled":null,"accumulator":null}}"#
-        );
-        let row = StepRow {
+            "take_remaining":{take_remaining},"waiting":{{"type":"openids","items":[]}},"next_batch":3,
+            "already_batched":[],"sampled":{sampled},"accumulator":null}}"#
+        )
+    }
+
+    fn row(checkpoint: String) -> StepRow {
+        StepRow {
             step: "3".to_owned(),
             position: 3,
             seq: 3,
@@ -120,11 +147,41 @@ mod tests {
             checkpoint,
             answer: String::new(),
             has_batches: false,
-        };
-        let checkpoint = Checkpoint::read("R", &row, paging).map_err(|error| error.to_string())?;
+        }
+    }
+
+    fn read(cursor: &str, paging: Paging) -> Result<Option<Cursor>, String> {
+        let job = CheckpointedJob { paging, takes: Vec::new(), after_samples: Vec::new() };
+        let read = Checkpoint::read("R", &row(checkpoint(cursor, "[]", "null")), &job);
+        let checkpoint = read.map_err(|error| error.to_string())?.expect("one is recorded");
         let written = serde_json::to_string(&checkpoint.cursor).map_err(|error| error.to_string())?;
         assert_eq!(serde_json::from_str(&written).ok(), Some(checkpoint.cursor.clone()), "{written}");
         Ok(checkpoint.cursor.cursor)
+    }
+
+    #[test]
+    fn checkpoint_of_other_stages_names_its_row() {
+        // A filter, two stages that let five and three pass, and a sample between them.
+        let job = CheckpointedJob { paging: Paging::ByOpenid, takes: vec![5, 3], after_samples: vec![3] };
+        let read = |take_remaining: &str, sampled: &str| -> Result<_, String> {
+            let row = row(checkpoint("null", take_remaining, sampled));
+            let read = Checkpoint::read("R", &row, &job).map_err(|error| error.to_string())?;
+            Ok(read.map(|checkpoint| (checkpoint.take_remaining, checkpoint.sampled)))
+        };
+        let drawn = DrawnSample { next_stage: 3, openids: vec!["oA".to_owned()] };
+        assert_eq!(read("[0,3]", "null"), Ok(Some((vec![0, 3], None))));
+        assert_eq!(read("[5,0]", r#"[3,["oA"]]"#), Ok(Some((vec![5, 0], Some(drawn)))));
+        for (take_remaining, sampled, expected) in [
+            ("[]", "null", "in `take_remaining` counts of at most [5, 3], found []"),
+            ("[4]", "null", "in `take_remaining` counts of at most [5, 3], found [4]"),
+            ("[4,3,1]", "null", "in `take_remaining` counts of at most [5, 3], found [4, 3, 1]"),
+            ("[4,4]", "null", "in `take_remaining` counts of at most [5, 3], found [4, 4]"),
+            ("[4,3]", r#"[2,["oA"]]"#, "in `sampled` the index after a sample, one of [3], found 2"),
+        ] {
+            let expected =
+                format!("`checkpoint` in row `R/3` of mpscript_step can't be read: expected {expected}");
+            assert_eq!(read(take_remaining, sampled), Err(expected));
+        }
     }
 
     #[test]

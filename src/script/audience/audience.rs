@@ -14,7 +14,7 @@ use crate::{
         tag::{self, Tag, rules::MAX_NAME_BYTES},
     },
     base::{self, closest_match},
-    bulk::{Change, ChangedByStep, Listed, Paging, RecordedTag, Source, distinct},
+    bulk::{Change, ChangedByStep, CheckpointedJob, Listed, Paging, RecordedTag, Source, distinct},
     script::{
         check::comparisons::never_true,
         host::{
@@ -70,7 +70,7 @@ pub(crate) enum Stage {
 
 impl SourceRef {
     /// What follows from page to page of it.
-    pub(crate) const fn paging(&self) -> Paging {
+    const fn paging(&self) -> Paging {
         match self {
             Self::Followers | Self::Members(_) | Self::Blacklisted => Paging::ByOpenid,
             Self::Openids(_) => Paging::ByCount,
@@ -234,6 +234,19 @@ impl Audience {
             Stage::Filter(_) | Stage::Sample(_) => None,
         });
         counts.min()
+    }
+
+    /// What its checkpoints fit to.
+    pub(crate) fn checkpointed_job(&self) -> CheckpointedJob {
+        let (mut takes, mut after_samples) = (Vec::new(), Vec::new());
+        for (at, stage) in self.stages.iter().enumerate() {
+            match stage {
+                Stage::Take(count) => takes.push(*count),
+                Stage::Sample(_) => after_samples.push(at + 1),
+                Stage::Filter(_) => {}
+            }
+        }
+        CheckpointedJob { paging: self.source_ref.paging(), takes, after_samples }
     }
 
     /// Upper bound of followers that pass every stage.

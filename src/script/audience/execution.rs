@@ -9,9 +9,9 @@ use super::{
 };
 use crate::{
     bulk::{
-        BatchProgress, BatchedCalls, Change, Checkpoint, Counters, Details, DrawnSample, Job, JournalError,
-        Listed, OperationReport, PageCursor, Paging, ReadError, Reader, ReaderConfig, RecordedEffect,
-        RecordedJson, RunState, Source, Step, StepRow,
+        BatchProgress, BatchedCalls, Change, Checkpoint, CheckpointedJob, Counters, Details, DrawnSample,
+        Job, JournalError, Listed, OperationReport, PageCursor, ReadError, Reader, ReaderConfig,
+        RecordedEffect, RecordedJson, RunState, Source, Step, StepRow,
     },
     client::Client,
     script::host::{
@@ -63,8 +63,9 @@ struct Pages {
 }
 
 impl PriorAttempt {
-    pub(crate) fn from_row(run: &str, row: &StepRow, paging: Paging) -> Result<Self, JournalError> {
-        let (mut checkpoint, effect) = (Checkpoint::read(run, row, paging)?, RecordedEffect::read(run, row)?);
+    pub(crate) fn from_row(run: &str, row: &StepRow, job: &CheckpointedJob) -> Result<Self, JournalError> {
+        let mut checkpoint = Checkpoint::read(run, row, job)?.unwrap_or_default();
+        let effect = RecordedEffect::read(run, row)?;
         let accumulator = mem::take(&mut checkpoint.accumulator);
         let accumulator = RecordedJson::new(run, &row.step, "checkpoint", accumulator.to_string());
         let change = match effect {

@@ -68,8 +68,8 @@ impl TerminalOp<'_> {
             Some(row) => {
                 let run = env.journal.run().unwrap_or_default();
                 // What is recorded is decoded before anything of it is overwritten.
-                let paging = self.audience.source_ref.paging();
-                let prior = PriorAttempt::from_row(run, &row, paging).map_err(journal)?;
+                let job = self.audience.checkpointed_job();
+                let prior = PriorAttempt::from_row(run, &row, &job).map_err(journal)?;
                 env.block_on(step.reopen()).map_err(journal)?;
                 prior
             }

@@ -114,7 +114,8 @@ impl Pipeline {
         remaining.collect()
     }
 
-    /// Restores what [`Self::take_remaining`] gave.
+    /// Restores what [`Self::take_remaining`] gave, which has been compared with the stages; nothing before the first
+    /// checkpoint.
     pub(crate) fn restore(&mut self, take_remaining: &[usize]) {
         let takes = self.0.iter_mut().filter_map(|stage| match stage {
             StageState::Take(remaining) => Some(remaining),
