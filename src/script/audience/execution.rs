@@ -23,7 +23,6 @@ use crate::{
 use serde_json::{Value, json};
 use std::{
     collections::HashSet,
-    mem,
     sync::{Arc, atomic::Ordering},
 };
 
@@ -44,7 +43,7 @@ pub(crate) struct JobExecution {
 #[derive(Default)]
 pub(crate) struct PriorAttempt {
     pub checkpoint: Checkpoint,
-    /// The checkpoint's accumulator, not decoded yet.
+    /// The checkpoint's accumulator, not decoded yet; `None` where nothing was added up before it.
     pub accumulator: Option<RecordedJson>,
     /// The change that it prepared, if it prepared one.
     pub change: Option<Change>,
@@ -64,10 +63,13 @@ struct Pages {
 
 impl PriorAttempt {
     pub(crate) fn from_row(run: &str, row: &StepRow, job: &CheckpointedJob) -> Result<Self, JournalError> {
-        let mut checkpoint = Checkpoint::read(run, row, job)?.unwrap_or_default();
-        let effect = RecordedEffect::read(run, row)?;
-        let accumulator = mem::take(&mut checkpoint.accumulator);
-        let accumulator = RecordedJson::new(run, &row.step, "checkpoint", accumulator.to_string());
+        let (checkpoint, effect) = (Checkpoint::read(run, row, job)?, RecordedEffect::read(run, row)?);
+        // Up to the checkpoint of a drawn sample, all followers wait in the sample.
+        let accumulator =
+            checkpoint.as_ref().filter(|checkpoint| checkpoint.sampled.is_none()).map(|checkpoint| {
+                RecordedJson::new(run, &row.step, "checkpoint", checkpoint.accumulator.to_string())
+            });
+        let checkpoint = checkpoint.unwrap_or_default();
         let change = match effect {
             None => None,
             Some(RecordedEffect::Change(change)) => Some(change),
@@ -87,7 +89,7 @@ impl PriorAttempt {
                 return Err(error.into());
             }
         };
-        Ok(Self { checkpoint, accumulator: Some(accumulator), change, batched: HashSet::new() })
+        Ok(Self { checkpoint, accumulator, change, batched: HashSet::new() })
     }
 }
 

@@ -56,10 +56,7 @@ fn restore_remark(audience: &Audience) -> ScriptResult<OperationReport> {
 
 /// Counts; details are fetched only if a stage reads them.
 fn count(audience: &Audience) -> ScriptResult<i64> {
-    let read = |value: Option<RecordedJson>| {
-        let count: Option<i64> = recorded(audience, value.as_ref(), "a count, as JSON")?;
-        ScriptResult::Ok(count.unwrap_or_default())
-    };
+    let read = |value| recorded::<i64>(audience, value, "a count, as JSON");
     let mut job = match TerminalOp::new(audience, TerminalKind::Count).open()? {
         Opened::Run(job) => job,
         Opened::Replayed(completed) => return read(completed.value),
@@ -75,21 +72,18 @@ fn count(audience: &Audience) -> ScriptResult<i64> {
     Ok(count.into_inner())
 }
 
-/// What an earlier attempt recorded of a result; `None` if it recorded none.
-fn recorded<T: DeserializeOwned>(
+/// What an earlier attempt recorded of a result; the result of no followers if it recorded none.
+fn recorded<T: DeserializeOwned + Default>(
     audience: &Audience,
-    value: Option<&RecordedJson>,
+    value: Option<RecordedJson>,
     expected: &'static str,
-) -> ScriptResult<Option<T>> {
-    value.map_or(Ok(None), |value| audience.env.decode(value, expected))
+) -> ScriptResult<T> {
+    value.map_or_else(|| Ok(T::default()), |value| audience.env.decode(&value, expected))
 }
 
 /// Counts by what the closure returns.
 fn count_by(audience: &Audience, closure: &Closure) -> ScriptResult<Map> {
-    let read = |value: Option<RecordedJson>| {
-        let counts: Option<BTreeMap<String, i64>> = recorded(audience, value.as_ref(), "counts, as JSON")?;
-        ScriptResult::Ok(counts.unwrap_or_default())
-    };
+    let read = |value| recorded::<BTreeMap<String, i64>>(audience, value, "counts, as JSON");
     let counts = match TerminalOp::new(audience, TerminalKind::CountBy).with_details().open()? {
         Opened::Run(mut job) => {
             let counts = RefCell::new(read(job.take_accumulator())?);

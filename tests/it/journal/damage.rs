@@ -31,7 +31,7 @@ fn journal(folder: &Folder, run: &str) -> Vec<String> {
 
 /// What is damaged, what the error says of it, and the exit code of an undo that reads it too: 2 where it can't be planned, 5
 /// where its run parks.
-const DAMAGES: [(&str, &str, Option<i32>); 34] = [
+const DAMAGES: [(&str, &str, Option<i32>); 36] = [
     (
         "UPDATE mpscript_step SET kind = 'terminal:stamp' WHERE run = $1 AND step = '2'",
         "`kind` in row `RUN/2` of mpscript_step can't be read: expected `call:` or `terminal:` with the name of one, \
@@ -240,6 +240,22 @@ const DAMAGES: [(&str, &str, Option<i32>); 34] = [
         "`size` in row `RUN/2 batch 0` of mpscript_batch can't be read: expected at least `pending` and `failures` \
          together, and `pending` at least `in_doubt`, found size 50, pending 50, in_doubt 50, failures 51",
         Some(5),
+    ),
+    (
+        "UPDATE mpscript_step SET answer = REPLACE(answer, '\"value\":3000', '\"value\":null') \
+         WHERE run = $1 AND step = '1'",
+        "`answer` in row `RUN/1` of mpscript_step can't be read: expected a count, as JSON, found `null` (invalid type",
+        None,
+    ),
+    (
+        "UPDATE mpscript_step SET state = 'begun', answer = '', checkpoint = '{\"cursor\":{\"cursor\":null,\
+         \"page\":1,\"listed\":3000,\"fallback\":null,\"is_last\":true,\"total\":3000},\
+         \"has_written\":false,\"counts\":{\"fetched\":0,\"matched\":0,\"unmatched\":0,\"gone\":0,\
+         \"already\":0},\"failed\":[],\"take_remaining\":[],\"waiting\":{\"type\":\"openids\",\
+         \"items\":[]},\"next_batch\":0,\"already_batched\":[],\"sampled\":null,\
+         \"accumulator\":null}' WHERE run = $1 AND step = '1'",
+        "`checkpoint` in row `RUN/1` of mpscript_step can't be read: expected a count, as JSON, found `null` (invalid type",
+        None,
     ),
     (
         "UPDATE mpscript_step SET answer = '{\"report\":7,\"value\":null}' WHERE run = $1 AND step = '1'",
