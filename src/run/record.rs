@@ -21,8 +21,10 @@ const ID_ALPHABET: &[u8] = b"23456789abcdefghjkmnpqrstuvwxyz";
 /// The length of a run id.
 const ID_LENGTH: usize = 6;
 
-/// What a run was started with. What most runs have is left out of their records.
+/// What a run was started with. What most runs have is left out of their records; a name that is none of these is refused:
+/// it may be a limit.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 #[allow(clippy::struct_excessive_bools, reason = "each is an option of its own")]
 pub struct RunOptions {
     /// The account's name in the configuration; `None` for the account of the environment.
@@ -317,4 +319,39 @@ pub fn observed_state(host: &Host, run: &RunRecord, now: StoreTime) -> RunState 
     // Of an owner that names no process nothing is known: only its heartbeats tell.
     let is_dead = run.owner.parse().is_ok_and(|process| host.is_dead(&process));
     if has_expired || is_dead { RunState::Interrupted } else { RunState::Running }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn decode(options: &Value) -> Result<RunOptions, String> {
+        let texts = RunPayload { source: String::new(), options: options.to_string(), report: String::new() };
+        RunOptions::decode("7k3mnq", &texts).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn option_of_an_unknown_name_is_refused() {
+        let call = json!({"automation": "店", "handler": "run", "trigger": "hand", "scheduled_ms": 0, "scheduled": ""});
+        let options = json!({"in_flight": 8, "folder": "/店", "max_changes": 5, "call": call});
+        let known = decode(&options).expect("every name is known");
+        assert_eq!(known.max_changes, Some(5));
+        assert_eq!(known.call.map(|call| call.automation).as_deref(), Some("店"));
+        for (at, name) in [("", "max_changes"), ("", "call"), ("/call", "automation")] {
+            let mut renamed = options.clone();
+            let fields = renamed.pointer_mut(at).and_then(Value::as_object_mut).expect("it is an object");
+            let value = fields.remove(name).expect("it is there");
+            fields.insert(format!("{name}x"), value);
+            let error = decode(&renamed).unwrap_err();
+            let expected = "`options` in row `7k3mnq` of mpscript_run can't be read: expected a run's options as JSON, \
+                            found JSON that has another form (line 1, column ";
+            assert!(error.starts_with(expected), "{at}/{name}: {error}");
+        }
+        for name in ["params", "sandbox", "held_a_secret", "max_errors", "allow_pause", "roots"] {
+            let mut options = options.clone();
+            options.as_object_mut().expect("it is an object").insert(format!("{name}x"), json!(true));
+            assert!(decode(&options).is_err(), "{name}");
+        }
+    }
 }

@@ -14,6 +14,7 @@ use serde_json::Value;
 
 /// How far a job is: every follower up to here is decided.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Checkpoint {
     /// Whether a loop's closure had made calls that change the account.
     pub has_written: bool,
@@ -181,6 +182,17 @@ mod tests {
             let expected =
                 format!("`checkpoint` in row `R/3` of mpscript_step can't be read: expected {expected}");
             assert_eq!(read(take_remaining, sampled), Err(expected));
+        }
+    }
+
+    #[test]
+    fn field_of_an_unknown_name_is_refused() {
+        let known = checkpoint("null", "[]", "null");
+        assert!(serde_json::from_str::<Checkpoint>(&known).is_ok());
+        for name in ["sampled", "fallback", "already"] {
+            let json = known.replacen(&format!("\"{name}\":"), &format!("\"x\":1,\"{name}\":"), 1);
+            let error = serde_json::from_str::<Checkpoint>(&json).map(drop).unwrap_err().to_string();
+            assert!(error.starts_with("unknown field `x`"), "{name}: {error}");
         }
     }
 

@@ -113,7 +113,7 @@ pub struct RemarkChange {
 /// A list of items as the journal holds it. The items of a batch are of one kind, so the list says which: a tag on each
 /// of a million openids would lengthen the journal by a fifth.
 #[derive(Deserialize)]
-#[serde(tag = "type", content = "items", rename_all = "snake_case")]
+#[serde(tag = "type", content = "items", rename_all = "snake_case", deny_unknown_fields)]
 enum ItemList {
     Openids(Vec<String>),
     Remarks(Vec<StoredRemark<String>>),
@@ -205,6 +205,7 @@ struct ReadItems(#[serde(with = "item_list")] Vec<ChangeItem>);
 
 /// The items of a batch that have no outcome yet. All of them are sent again when the run is resumed.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Unresolved {
     /// Items whose change may have taken effect.
     #[serde(with = "item_list")]

@@ -73,6 +73,7 @@ impl Counters {
 
 /// The counters of the followers that are decided, as a checkpoint holds them.
 #[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct CountsSnapshot {
     /// Followers whose details came.
     pub fetched: u64,

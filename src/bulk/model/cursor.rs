@@ -6,7 +6,7 @@ use std::fmt;
 
 /// What the next page of a listing comes after.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "type", rename_all = "snake_case")]
+#[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
 pub enum Cursor {
     /// The openid that the platform named with the last page.
     Openid {
@@ -65,6 +65,7 @@ impl fmt::Display for Paging {
 
 /// The end of a page: where a listing resumes.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct PageCursor {
     /// Pages so far.
     pub page: u64,

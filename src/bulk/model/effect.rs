@@ -6,7 +6,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 
 /// What a step did to the account, as the journal records it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "effect", content = "of")]
+#[serde(tag = "effect", content = "of", deny_unknown_fields)]
 pub enum RecordedEffect {
     /// Followers were changed; the step's batches have their openids.
     #[serde(rename = "followers")]

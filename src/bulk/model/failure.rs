@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 /// An openid that could not be changed, and why.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Failure {
     /// The openid.
     pub openid: String,

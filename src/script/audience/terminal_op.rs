@@ -21,6 +21,7 @@ pub(crate) struct TerminalOp<'a> {
 
 /// What a completed terminal operation leaves in the journal.
 #[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(crate) struct Completed {
     pub report: Box<OperationReport>,
     /// What it returned to the script, beside the report.
@@ -29,6 +30,7 @@ pub(crate) struct Completed {
 
 /// What a failed one leaves.
 #[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(crate) struct Failed {
     pub error: ScriptError,
     /// Absent if it failed before it listed anything.

@@ -17,6 +17,7 @@ const MAX_STATE: usize = 1 << 20;
 
 /// A call of a handler with all its arguments. It is stored with the run, so that a resumed run gets the same.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct HandlerCall {
     /// The automation.
     pub automation: String,

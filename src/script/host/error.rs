@@ -41,6 +41,7 @@ pub enum ErrorKind {
 
 /// An error as a script catches it: `e.errcode`, `e.errmsg`, `e.endpoint`, `e.rid`, `e.hint`.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(crate) struct ScriptError {
     pub message: String,
     pub errcode: Option<i64>,

@@ -48,6 +48,7 @@ pub(super) fn parent(path: &Path) -> PathBuf {
 
 /// A script and its imports, as text.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Source {
     /// The script's name in messages.
     pub name: String,
@@ -59,6 +60,7 @@ pub struct Source {
 
 /// An imported file, as text.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct ImportSource {
     /// As the `import` names it.
     pub path: String,

@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 
 /// What became of a call that was not refused, as the journal records it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "outcome", content = "answer", rename_all = "snake_case")]
+#[serde(tag = "outcome", content = "answer", rename_all = "snake_case", deny_unknown_fields)]
 pub(super) enum CallOutcome {
     /// It was made, and this is its answer.
     Made(Value),

@@ -379,7 +379,7 @@ fn answer_of_a_call_without_its_outcome_parks_the_run() {
     damaged_call(
         "print(tag::create(\"老客户\").id);",
         "{\"id\":100,\"name\":\"老客户\"}",
-        "expected the outcome of a call, as JSON, found `{\"id\":100,\"name\":\"老客户\"}` (missing field `outcome`",
+        "expected the outcome of a call, as JSON, found `{\"id\":100,\"name\":\"老客户\"}` (invalid value: string \"id\"",
     );
 }
 
