@@ -149,7 +149,36 @@ fn declares(text: &str, name: &str) -> bool {
         .any(|rest| rest.split(|char| !is_name(char)).next() == Some(name))
 }
 
-/// Whether a text calls a method of a type: by its path, or on a variable or a field that the text declares with the type.
+/// The type of a line that opens a block of its methods, inherent or of a trait.
+fn block_type(line: &str) -> Option<&str> {
+    match line.split_once(" for ") {
+        Some((head, of)) if head.starts_with("impl") => of.split(|char| !is_name(char)).next(),
+        Some(_) | None => inherent_type(line),
+    }
+}
+
+/// The variables that a text binds to what a path of the type gives, or to a literal of it: `let x = Type::new()`,
+/// `let x = Self { … }`.
+fn bound<'a>(text: &'a str, of: &str) -> Vec<&'a str> {
+    let (mut is_in_block, mut found) = (false, Vec::new());
+    for line in text.lines() {
+        if !line.is_empty() && !line.starts_with(' ') {
+            is_in_block = block_type(line) == Some(of);
+        }
+        let Some(binding) = line.trim_start().strip_prefix("let ") else { continue };
+        let Some((name, value)) = binding.split_once(" = ") else { continue };
+        let written = value.split(|char| !is_name(char)).next().unwrap_or_default();
+        let is_of_type = written == of || (is_in_block && written == "Self");
+        let name = name.strip_prefix("mut ").unwrap_or(name);
+        if is_of_type && ["::", " {"].iter().any(|next| value[written.len()..].starts_with(next)) {
+            found.extend(name.chars().all(is_name).then_some(name));
+        }
+    }
+    found
+}
+
+/// Whether a text calls a method of a type: by its path, or on a variable or a field that the text declares with the type or
+/// binds to a value of it.
 fn calls(text: &str, of: &str, method: &str) -> bool {
     let ends = |at: usize| text[at..].chars().next().is_none_or(|char| !is_name(char));
     let declared = [": ", ": &", ": &mut "].into_iter().flat_map(|sign| {
@@ -159,8 +188,9 @@ fn calls(text: &str, of: &str, method: &str) -> bool {
             places.map(|(at, _)| &text[text[..at].rfind(|char| !is_name(char)).map_or(0, |at| at + 1)..at]);
         names.filter(|name| !name.is_empty()).map(|name| format!("{name}.{method}(")).collect::<Vec<_>>()
     });
+    let bound = bound(text, of).into_iter().map(|name| format!("{name}.{method}("));
     let own = methods(text).iter().any(|(own, _)| *own == of).then(|| format!("self.{method}("));
-    let called = declared.chain(own).chain([format!("{of}::{method}(")]).collect::<Vec<_>>();
+    let called = declared.chain(bound).chain(own).chain([format!("{of}::{method}(")]).collect::<Vec<_>>();
     called.iter().any(|call| text.match_indices(call).any(|(at, _)| !text[..at].ends_with(is_name)))
 }
 
@@ -318,6 +348,31 @@ fn circle_through_methods_apart_from_their_type_is_found() {
     let dry_run = "use super::a::Change;\npub fn count(change: Change) {\n    change.spec();\n}\n";
     let files = [("src/bulk/a.rs", model), ("src/bulk/b.rs", dry_run), ("src/bulk/c.rs", effect)];
     assert_eq!(Imports::new(files).circles(), [["bulk/b", "bulk/c"]]);
+}
+
+#[test]
+fn circle_through_a_variable_bound_to_its_own_type_is_found() {
+    for (binding, block) in [
+        ("Self::of()", "impl Store"),
+        ("Self { path }", "impl Store"),
+        ("Self::of()", "impl From<Path> for Store"),
+        ("Store::of()", "impl Other"),
+    ] {
+        let store = format!(
+            "pub struct Store;\n{block} {{\n    fn open() {{\n        let mut store = {binding};\n        store.migrate();\n    }}\n}}\n"
+        );
+        let migrate = "use super::a::Store;\nimpl Store {\n    pub fn migrate(&self) {}\n}\n";
+        let files = [("src/store/a.rs", store.as_str()), ("src/store/b.rs", migrate)];
+        assert_eq!(Imports::new(files).circles(), [["store/a", "store/b"]], "{block}: {binding}");
+    }
+}
+
+#[test]
+fn variable_bound_to_another_type_calls_no_method_of_this_one() {
+    let store = "pub struct Store;\nimpl Other {\n    fn open() {\n        let other = Self::of();\n        other.migrate();\n    }\n}\n";
+    let migrate = "use super::a::Store;\nimpl Store {\n    pub fn migrate(&self) {}\n}\n";
+    let files = [("src/store/a.rs", store), ("src/store/b.rs", migrate)];
+    assert_eq!(Imports::new(files).circles(), Vec::<Vec<String>>::new());
 }
 
 #[test]
