@@ -9,6 +9,7 @@ pub mod callback;
 pub mod card;
 mod endpoint;
 pub mod errcode;
+pub mod ip_whitelist;
 pub mod media;
 pub mod mismatch;
 pub mod network;

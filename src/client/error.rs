@@ -4,10 +4,11 @@ use crate::{
     api::{
         Credential,
         errcode::{self, Class},
+        ip_whitelist,
     },
     base::{Advice, Setting, plain_line},
 };
-use std::time::Duration;
+use std::{net::IpAddr, time::Duration};
 
 /// A call that did not succeed.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -218,6 +219,17 @@ impl CallError {
     pub fn errcode(&self) -> Option<i64> {
         match self {
             Self::Refused(refusal) => Some(refusal.errcode),
+            _ => None,
+        }
+    }
+
+    /// The address that the platform refused because it is not in the account's IP白名单, where it named it.
+    #[must_use]
+    pub fn refused_address(&self) -> Option<IpAddr> {
+        match self {
+            Self::Refused(refusal) if refusal.errcode == errcode::IP_NOT_IN_WHITELIST => {
+                ip_whitelist::refused_address(&refusal.errmsg)
+            }
             _ => None,
         }
     }

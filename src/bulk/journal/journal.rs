@@ -21,7 +21,7 @@ use super::{
     },
 };
 use crate::{
-    api::Resend,
+    api::{Resend, answer::Empty},
     base::{Cancel, Clock, lock},
     bulk::effect::effect::Lock,
     bulk::model::{
@@ -35,7 +35,7 @@ use crate::{
     },
 };
 use serde::Serialize;
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::{
     sync::{
         Arc, Mutex,
@@ -56,6 +56,14 @@ pub enum Resolution {
     Retry,
     /// It took effect, and this was the answer.
     Completed(Value),
+}
+
+impl Resolution {
+    /// It took effect, and its answer was that it did and nothing else.
+    #[must_use]
+    pub fn completed() -> Self {
+        Self::Completed(json!(Empty::default()))
+    }
 }
 
 /// Which attempt of which run it is.

@@ -326,8 +326,7 @@ async fn renewal(client: &Client) -> (Finding, Finding) {
 
 /// The platform's refusal of this machine's address.
 fn not_listed(error: &CallError) -> Finding {
-    let message = error.to_string();
-    let address = address_in(&message);
+    let address = error.refused_address().map(|address| address.to_string());
     Finding::Bad(
         format!("{} is not in the IP白名单", address.as_deref().unwrap_or("this machine")),
         format!(
@@ -335,10 +334,4 @@ fn not_listed(error: &CallError) -> Finding {
             address.as_deref().unwrap_or("the address that the message names")
         ),
     )
-}
-
-/// The address in the platform's `invalid ip 1.2.3.4 ipv6 …, not in whitelist`.
-fn address_in(message: &str) -> Option<String> {
-    let (_, rest) = message.split_once("invalid ip ")?;
-    rest.split([' ', ',']).next().map(str::to_owned)
 }

@@ -18,7 +18,6 @@ use crate::{
     script::Origin,
     store::RunState,
 };
-use serde_json::json;
 use std::sync::Arc;
 
 pub(crate) fn execute(host: &Host, arguments: &ResumeArguments) -> anyhow::Result<u8> {
@@ -87,9 +86,7 @@ fn resolution(arguments: &ResumeArguments) -> anyhow::Result<Option<Resolution>>
             let hint = "a call that is made again has an answer of its own";
             return Err(usage_error("--answer goes with --resolve completed", hint));
         }
-        (Some(ResolveArgument::Completed), None) => {
-            Some(Resolution::Completed(json!({"errcode": 0, "errmsg": "ok"})))
-        }
+        (Some(ResolveArgument::Completed), None) => Some(Resolution::completed()),
         (Some(ResolveArgument::Completed), Some(text)) => {
             let answer = serde_json::from_str(text).map_err(|error| {
                 usage_error(format!("--answer is not JSON: {error}"), "for example {\"card_id\": \"p…\"}")

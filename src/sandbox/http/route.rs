@@ -1,7 +1,7 @@
 //! Makes a route of every declaration, with the checks of every call that precede its endpoint's own rules.
 
 use crate::{
-    api::{Credential, Endpoint, FieldKind, Method, Permission, Spec, errcode, wire},
+    api::{Credential, Endpoint, FieldKind, Method, Permission, Spec, errcode, ip_whitelist, wire},
     for_each_endpoint,
     sandbox::{
         rules::simulate::Simulate,
@@ -126,7 +126,7 @@ fn check_app(
     // The whitelist guards the account's token, not the exchange of a person's code.
     let is_guarded = !spec.path.starts_with("/sns/");
     if is_guarded && !whitelist.is_empty() && !whitelist.contains(&call.peer) {
-        let text = format!("invalid ip {0} ipv6 ::ffff:{0}, not in whitelist", call.peer);
+        let text = ip_whitelist::refusal_text(call.peer);
         return Err(ApiError::gateway(errcode::IP_NOT_IN_WHITELIST).text(text));
     }
     Ok(())

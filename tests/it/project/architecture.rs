@@ -336,6 +336,12 @@ fn command_line_names_no_endpoint_path() {
 }
 
 #[test]
+fn command_line_names_no_field_or_text_of_an_answer() {
+    let words = ["\"errcode\":", "\"errmsg\":", "\\\"errcode\\\"", "invalid ip", "not in whitelist"];
+    assert_eq!(lines_with(&["cli"], &words.map(str::to_owned)), Vec::<String>::new());
+}
+
+#[test]
 fn no_floor_below_scripts_names_a_script_function() {
     let specs = api::all();
     let declared = specs.iter().map(|spec| format!("\"{}\"", spec.name));
