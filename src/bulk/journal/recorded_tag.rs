@@ -39,7 +39,14 @@ impl Journal {
                     Some(RecordedEffect::DeleteTag { id: deleted, name }) if deleted == id => {
                         Some(RecordedTag { name, deleted_by: Some(row.step.clone()) })
                     }
-                    _ => known,
+                    Some(
+                        RecordedEffect::CreateTag { .. }
+                        | RecordedEffect::RenameTag { .. }
+                        | RecordedEffect::DeleteTag { .. }
+                        | RecordedEffect::Change(_)
+                        | RecordedEffect::Other(_),
+                    )
+                    | None => known,
                 };
             }
         }

@@ -132,7 +132,7 @@ pub(crate) fn depends_on_later(identity: &StepIdentity, row: &StepRow) -> bool {
     match (identity.kind, row.state) {
         (_, StepState::Failed) => true,
         (StepKind::Terminal(kind), StepState::Begun) => kind.is_loop(),
-        _ => false,
+        (StepKind::Call(_), StepState::Begun) | (_, StepState::Done) => false,
     }
 }
 

@@ -244,7 +244,11 @@ impl<'a> ReplSession<'a> {
             RunState::Paused => exit::PAUSED,
             RunState::Parked => exit::PARKED,
             RunState::Cancelled => exit::INTERRUPTED,
-            _ => exit::SCRIPT,
+            RunState::Running
+            | RunState::Done
+            | RunState::DoneWithFailures
+            | RunState::Error
+            | RunState::Interrupted => exit::SCRIPT,
         };
         let diagnostic = match (&outcome.trouble, &outcome.parked) {
             (Some(failure), _)

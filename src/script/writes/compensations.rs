@@ -137,7 +137,11 @@ fn restore_tag_name(env: &RunEnv, id: i64, from: &str, to: &str) -> ScriptResult
         RecordedEffect::RenameTag { from: present, .. } if present == to => {
             Ok(Verdict::Due { preview: format!("the tag `{to}` would be called `{from}` again") })
         }
-        _ => Ok(Verdict::NotDue),
+        RecordedEffect::RenameTag { .. }
+        | RecordedEffect::CreateTag { .. }
+        | RecordedEffect::DeleteTag { .. }
+        | RecordedEffect::Change(_)
+        | RecordedEffect::Other(_) => Ok(Verdict::NotDue),
     };
     compensate(env, &identity.on(Some(Target::TagId(id))), call, has_name_of_run)
 }
@@ -194,7 +198,13 @@ impl<'a> UnwantedTag<'a> {
 fn delete_tag_if_empty(env: &RunEnv, unwanted: UnwantedTag<'_>) -> ScriptResult<()> {
     let call = || Ok(unwanted.find(env)?.map(|id| Delete { id }));
     let has_no_follower = |effect: &RecordedEffect| {
-        let RecordedEffect::DeleteTag { id, name } = effect else { return Ok(Verdict::NotDue) };
+        let (id, name) = match effect {
+            RecordedEffect::DeleteTag { id, name } => (id, name),
+            RecordedEffect::CreateTag { .. }
+            | RecordedEffect::RenameTag { .. }
+            | RecordedEffect::Change(_)
+            | RecordedEffect::Other(_) => return Ok(Verdict::NotDue),
+        };
         if env.observe(env.observer()?.count_members(*id))? > 0 {
             let stays = if env.policy.dry.is_some() { "would stay" } else { "stays" };
             env.io.output.print(&format!("the tag `{name}` {stays}: there are followers who have it"));

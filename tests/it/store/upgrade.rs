@@ -499,7 +499,7 @@ fn cursor_of_version_14_that_is_damaged_stays_and_parks_its_run() {
     });
 }
 
-/// What version 15 added, taken back.
+/// What version 15 added, undone.
 const CONFIRMED_SINCE_15: &str = "ALTER TABLE mpscript_automation DROP COLUMN confirmed_at";
 
 /// Makes a store of version 14 whose programs wrote 0 for the id of a tag whose creation is in doubt.
