@@ -1,7 +1,7 @@
 //! What a job's change is as a call: each is the effect of one endpoint.
 
 use super::{
-    dry_run::DryRun,
+    dry_run::{DryRun, TagState},
     effect::{Effect, FollowerEffect, Known, Lock},
     observer::{ObserveError, Observer},
 };
@@ -152,11 +152,11 @@ impl Change {
     ) -> Result<bool, MissingField> {
         let needs = self.needs(item, known)?;
         let (id, wanted) = match self {
-            Self::Attach(id) => (id, true),
-            Self::Detach(id) => (id, false),
+            Self::Attach(id) => (id, TagState::Attached),
+            Self::Detach(id) => (id, TagState::Detached),
             Self::Block | Self::Unblock | Self::Remark => return Ok(needs),
         };
-        Ok(dry_run.has_tag(item.openid(), id).map_or(needs, |has| has != wanted))
+        Ok(dry_run.tag_state(item.openid(), id).map_or(needs, |present| present != wanted))
     }
 
     /// Makes it for a batch.

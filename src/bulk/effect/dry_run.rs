@@ -32,9 +32,18 @@ struct Tags {
     followers: ChangedTags,
 }
 
+/// Whether a follower has a tag.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) enum TagState {
+    /// They have it.
+    Attached,
+    /// They don't.
+    Detached,
+}
+
 /// The tags by which a follower would differ from what the platform shows, in the order of their ids, and whether they
 /// would have each.
-type TagDiff = Arc<[(i64, bool)]>;
+type TagDiff = Arc<[(i64, TagState)]>;
 
 /// The followers whose tags would differ from what the platform shows.
 ///
@@ -51,15 +60,15 @@ struct ChangedTags {
 }
 
 impl ChangedTags {
-    /// A follower gets a tag, or loses it; whether they had not, or had it.
-    fn change(&mut self, openid: &str, id: i64, has: bool) -> bool {
+    /// Brings a tag of a follower into a state; whether it was in the other one.
+    fn change(&mut self, openid: &str, id: i64, to: TagState) -> bool {
         let follower = self.hasher.hash_one(openid);
         let mut diff = self.of_hash(follower).unwrap_or_default().to_vec();
         match diff.binary_search_by_key(&id, |(id, _)| *id) {
             // The opposite change was needed before this one: both together leave what the platform shows.
-            Ok(at) if diff.get(at).is_some_and(|(_, had)| *had != has) => drop(diff.remove(at)),
+            Ok(at) if diff.get(at).is_some_and(|(_, from)| *from != to) => drop(diff.remove(at)),
             Ok(_) => return false,
-            Err(at) => diff.insert(at, (id, has)),
+            Err(at) => diff.insert(at, (id, to)),
         }
         if diff.is_empty() {
             self.diffs.remove(&follower);
@@ -79,13 +88,13 @@ impl ChangedTags {
         true
     }
 
-    fn of_hash(&self, follower: u64) -> Option<&[(i64, bool)]> {
+    fn of_hash(&self, follower: u64) -> Option<&[(i64, TagState)]> {
         let number = self.diffs.get(&follower)?;
         self.distinct.get(usize::try_from(*number).ok()?).map(|diff| &**diff)
     }
 
     /// How a follower would differ; nothing where they are as the platform shows.
-    fn of(&self, openid: &str) -> &[(i64, bool)] {
+    fn of(&self, openid: &str) -> &[(i64, TagState)] {
         self.of_hash(self.hasher.hash_one(openid)).unwrap_or_default()
     }
 }
@@ -149,14 +158,14 @@ impl DryRun {
 
     /// These followers, who need the change, would get a tag or lose it.
     pub(crate) fn change_followers(&self, change: Change, items: &[ChangeItem]) {
-        let (id, has, one) = match change {
-            Change::Attach(id) => (id, true, 1),
-            Change::Detach(id) => (id, false, -1),
+        let (id, to, one) = match change {
+            Change::Attach(id) => (id, TagState::Attached, 1),
+            Change::Detach(id) => (id, TagState::Detached, -1),
             Change::Block | Change::Unblock | Change::Remark => return,
         };
         let mut tags = lock(&self.tags);
         for item in items {
-            if tags.followers.change(item.openid(), id, has) {
+            if tags.followers.change(item.openid(), id, to) {
                 let members = tags.members.entry(id).or_default();
                 *members = members.saturating_add(one);
             }
@@ -173,10 +182,11 @@ impl DryRun {
             return Cow::Borrowed(user);
         }
         let mut tags = present.clone();
-        for (id, has) in diff {
+        for (id, state) in diff {
             tags.retain(|tag| tag != id);
-            if *has {
-                tags.push(*id);
+            match state {
+                TagState::Attached => tags.push(*id),
+                TagState::Detached => {}
             }
         }
         tags.retain(|id| !seen.deleted.contains(id));
@@ -184,11 +194,11 @@ impl DryRun {
     }
 
     /// Whether a follower would have a tag, after the changes of the dry run; `None` where it has changed nothing of that.
-    pub(crate) fn has_tag(&self, openid: &str, id: i64) -> Option<bool> {
+    pub(super) fn tag_state(&self, openid: &str, id: i64) -> Option<TagState> {
         let seen = lock(&self.tags);
         let diff = seen.followers.of(openid);
         let at = diff.binary_search_by_key(&id, |(id, _)| *id).ok()?;
-        diff.get(at).map(|(_, has)| *has)
+        diff.get(at).map(|(_, state)| *state)
     }
 
     /// A tag that would be made: its id is below zero, where the platform has none.
@@ -235,7 +245,7 @@ mod tests {
     }
 
     #[test]
-    fn change_that_a_dry_run_takes_back_keeps_no_follower() {
+    fn change_that_a_dry_run_undoes_keeps_no_follower() {
         let dry_run = DryRun::default();
         dry_run.change_followers(Change::Attach(100), &items(3));
         dry_run.change_followers(Change::Detach(100), &items(3));
