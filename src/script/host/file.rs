@@ -21,6 +21,9 @@ const SYSTEM: [&str; 3] = ["/proc", "/sys", "/dev"];
 /// The configuration's name, wherever it lies.
 const CONFIGURATION: &str = "mpscript.toml";
 
+/// Links in a row that are followed to what does not exist.
+const MAX_LINKS: usize = 40;
+
 /// Ends of the names of files that hold keys.
 const KEYS: [&str; 2] = ["key", "pem"];
 
@@ -90,7 +93,7 @@ impl FileAccess {
     pub(crate) fn open(&self, path: &str) -> Result<File, FileError> {
         let named = self.folder.join(path);
         refuse_system(&named)?;
-        let real = fs::canonicalize(named)?;
+        let real = fs::canonicalize(&named).or_else(|error| self.refuse_absent(&named, error.into()))?;
         self.check(&real)?;
         let file = open_regular(&real)?;
         let metadata = file.metadata()?;
@@ -109,7 +112,7 @@ impl FileAccess {
     pub(crate) fn destination(&self, path: &str) -> Result<PathBuf, FileError> {
         let named = self.folder.join(path);
         refuse_system(&named)?;
-        let real = real_path(&named)?;
+        let real = real_path(&named).or_else(|error| self.refuse_absent(&named, error.into()))?;
         self.check(&real)?;
         if let Ok(metadata) = fs::metadata(&real) {
             refuse_other_kinds(&metadata)?;
@@ -147,6 +150,13 @@ impl FileAccess {
                 )
             }
         }
+    }
+
+    /// Why a path that can't be followed is refused. Of one that would lie outside, an error of the system's would tell which
+    /// files exist there.
+    fn refuse_absent(&self, named: &Path, error: FileError) -> Result<PathBuf, FileError> {
+        self.check(&would_be(named, MAX_LINKS))?;
+        Err(error)
     }
 
     fn refuse_protected(&self, real: &Path) -> Result<(), FileError> {
@@ -197,6 +207,24 @@ fn real_path(path: &Path) -> io::Result<PathBuf> {
         }
         (real, ..) => real,
     }
+}
+
+/// Where a path leads, as far as it exists; the rest is taken as it is written.
+fn would_be(path: &Path, links: usize) -> PathBuf {
+    if let Ok(real) = fs::canonicalize(path) {
+        return real;
+    }
+    let Some(parent) = path.parent() else { return path.to_owned() };
+    if let (Ok(target), Some(links)) = (fs::read_link(path), links.checked_sub(1)) {
+        return would_be(&parent.join(target), links);
+    }
+    let mut real = would_be(parent, links);
+    match path.components().next_back() {
+        Some(Component::Normal(name)) => real.push(name),
+        Some(Component::ParentDir) => drop(real.pop()),
+        _ => {}
+    }
+    real
 }
 
 #[cfg(unix)]
@@ -271,6 +299,28 @@ mod tests {
         let (folder, files) = account();
         symlink(folder.path().join("else"), folder.path().join("jobs/link")).unwrap();
         assert_eq!(refusal(files.open("jobs/link/名单.csv")), FileError::Outside.to_string());
+    }
+
+    #[test]
+    fn absent_file_outside_of_the_roots_is_refused_as_one_that_exists() {
+        let (folder, files) = account();
+        symlink(folder.path().join("else/没有.csv"), folder.path().join("jobs/link.csv")).unwrap();
+        for path in [
+            "else/没有.csv",
+            "jobs/../没有.csv",
+            "jobs/没有/../../没有.csv",
+            "else/名单.csv/x",
+            "jobs/link.csv",
+        ] {
+            assert_eq!(refusal(files.open(path)), FileError::Outside.to_string(), "{path}");
+        }
+        assert!(matches!(files.destination("else/没有/新.csv"), Err(FileError::Outside)));
+    }
+
+    #[test]
+    fn absent_file_under_a_root_is_reported_as_absent() {
+        let (_folder, files) = account();
+        assert!(refusal(files.open("jobs/没有.csv")).starts_with("No such file"));
     }
 
     #[test]
