@@ -2,13 +2,15 @@
 //!
 //! `cli::output::render` prints it; nothing here knows terminals or colours.
 
+use std::sync::Arc;
+
 /// The part of a script that a message is about.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SourceSpan {
     /// The file as the person named it.
     pub file: String,
-    /// The whole source, to show the line from.
-    pub source: String,
+    /// The whole source, to show the line from; all spans of a source share it.
+    pub source: Arc<str>,
     /// Line, from 1.
     pub line: usize,
     /// Column in characters, from 1.

@@ -230,7 +230,7 @@ impl AutomationRegistry {
         let program = Program::load(origin);
         let program = Arc::new(program.map_err(|trouble| trouble.diagnostic)?);
         let Some((automation, triggers)) = read(&program, self.zone)? else { return Ok(None) };
-        if let Some(trouble) = check::check(&program).into_iter().next() {
+        if let Some(trouble) = check::first(&program) {
             return Err(trouble.diagnostic);
         }
         Ok(Some(Revision { name: name.to_owned(), program, automation, triggers }))

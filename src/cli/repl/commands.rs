@@ -293,7 +293,7 @@ fn save(repl: &ReplSession, rest: &str) -> anyhow::Result<()> {
     }
     let origin = Origin::File { named: PathBuf::from(name), path: file };
     let trouble = match Program::load(&origin) {
-        Ok(program) => check::check(&program).into_iter().next(),
+        Ok(program) => check::first(&program),
         Err(trouble) => Some(trouble),
     };
     // Some expressions, like out(n + 1), only work within the session.

@@ -4,11 +4,16 @@ use super::file::{Body, File, Node, Problem, bodies, literal};
 use crate::{
     base::closest_match,
     script::{
-        engine::reference::known_functions, host::catalog::Function, source::syntax_error::hint_for_name,
+        engine::reference::known_functions,
+        host::catalog::Function,
+        source::{program::Program, syntax_error::hint_for_name},
     },
 };
 use rhai::{AST, Expr, FnCallExpr, Position, Stmt};
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    rc::Rc,
+};
 
 /// Functions that are built into the engine, which its metadata does not list.
 const KEYWORDS: [&str; 10] =
@@ -23,8 +28,9 @@ enum Style {
     Method,
 }
 
-pub(super) fn check(file: &File) -> Vec<Problem> {
-    let known = Known::new(file);
+/// The problems of a file; `keys` are those of the whole program.
+pub(super) fn check(file: &File, keys: &BTreeSet<String>) -> Vec<Problem> {
+    let known = Rc::new(Known::new(file));
     let mut problems = Vec::new();
     let mut calls_eval = false;
     for body in bodies(file.ast) {
@@ -38,7 +44,7 @@ pub(super) fn check(file: &File) -> Vec<Problem> {
             };
             calls_eval |= call.name == "eval";
             if call.op_token.is_none() && !KEYWORDS.contains(&call.name.as_str()) {
-                problems.extend(known.problem(file, call, style, position));
+                problems.extend(known.problem(file, keys, call, style, position));
             }
         });
     }
@@ -54,9 +60,6 @@ struct Known {
     own: BTreeSet<(String, usize)>,
     /// The same of the imports, by the names that the file gives them.
     imports: BTreeMap<String, BTreeSet<(String, usize)>>,
-    /// Names that may be a map's key with a closure in it, so that `map.name(…)` calls that: keys
-    /// that are written out, and every text, in all files, for a map may come from another one.
-    keys: BTreeSet<String>,
     /// Variables and parameters, which may hold a closure.
     variables: BTreeSet<String>,
 }
@@ -81,11 +84,17 @@ impl Known {
                 _ => {}
             });
         }
-        let keys = file.program.asts().flat_map(bodies).flat_map(|body| keys(&body)).collect();
-        Self { functions: known_functions(), own: own(file.ast), imports, keys, variables }
+        Self { functions: known_functions(), own: own(file.ast), imports, variables }
     }
 
-    fn problem(&self, file: &File, call: &FnCallExpr, style: Style, position: Position) -> Option<Problem> {
+    fn problem(
+        self: &Rc<Self>,
+        file: &File,
+        keys: &BTreeSet<String>,
+        call: &FnCallExpr,
+        style: Style,
+        position: Position,
+    ) -> Option<Problem> {
         let name = call.name.as_str();
         let namespace: Vec<&str> = call.namespace.path.iter().map(|part| part.name.as_str()).collect();
         let given = call.args.len();
@@ -93,7 +102,7 @@ impl Known {
             return self.problem_in_module(file, module, name, given, position);
         }
         let may_be_held =
-            matches!(style, Style::Method) && (self.keys.contains(name) || self.variables.contains(name));
+            matches!(style, Style::Method) && (keys.contains(name) || self.variables.contains(name));
         if !namespace.is_empty() || may_be_held {
             return None;
         }
@@ -122,21 +131,18 @@ impl Known {
             let hint = format!("if the variable holds a closure, write {name}.call(…)");
             return Some(Problem::new(file, position, format!("there is no function `{name}`"), Some(hint)));
         }
-        let candidates = global()
-            .map(|function| function.name.as_str())
-            .chain(self.own.iter().map(|(own, _)| own.as_str()));
-        Some(describe(file, position, name, given, &shapes, candidates))
+        Some(self.describe(file, position, Callee { module: None, name, given }, &shapes))
     }
 
     fn problem_in_module(
-        &self,
+        self: &Rc<Self>,
         file: &File,
         module: &str,
         name: &str,
         given: usize,
         position: Position,
     ) -> Option<Problem> {
-        let whole = format!("{module}::{name}");
+        let callee = Callee { module: Some(module), name, given };
         if let Some(functions) = self.imports.get(module) {
             if functions.contains(&(name.to_owned(), given)) {
                 return None;
@@ -146,17 +152,17 @@ impl Known {
                 .filter(|(own, _)| own == name)
                 .map(|(own, count)| format!("{module}::{own} with {count}"))
                 .collect();
-            let candidates = functions.iter().map(|(own, _)| own.as_str());
-            return Some(describe(file, position, &whole, given, &shapes, candidates));
+            return Some(self.describe(file, position, callee, &shapes));
         }
         let inside: Vec<&Function> =
             self.functions.iter().filter(|function| function.namespace == module).collect();
         if inside.is_empty() {
-            let modules = self.functions.iter().map(|function| function.namespace.as_str());
-            let modules =
-                modules.chain(self.imports.keys().map(String::as_str)).filter(|module| !module.is_empty());
-            let hint = closest_match(module, modules).map(|near| format!("did you mean `{near}::{name}`?"));
-            return Some(Problem::new(file, position, format!("there is no module `{module}`"), hint));
+            let message = format!("there is no module `{module}`");
+            let (known, module, name) = (Rc::clone(self), module.to_owned(), name.to_owned());
+            return Some(Problem::hinted_later(file, position, message, move || {
+                let near = closest_match(&module, known.modules())?;
+                Some(format!("did you mean `{near}::{name}`?"))
+            }));
         }
         if inside.iter().any(|function| function.name == name && function.arguments == given) {
             return None;
@@ -166,9 +172,69 @@ impl Known {
             .filter(|function| function.name == name)
             .map(|function| format!("{module}::{}", function.signature))
             .collect();
-        let candidates = inside.iter().map(|function| function.name.as_str());
-        Some(describe(file, position, &whole, given, &shapes, candidates))
+        Some(self.describe(file, position, callee, &shapes))
     }
+
+    /// A call of what does not exist, or not with these arguments: `shapes` are those that it has.
+    fn describe(
+        self: &Rc<Self>,
+        file: &File,
+        position: Position,
+        callee: Callee,
+        shapes: &BTreeSet<String>,
+    ) -> Problem {
+        let Callee { module, name, given } = callee;
+        let whole = module.map_or_else(|| name.to_owned(), |module| format!("{module}::{name}"));
+        if shapes.is_empty() {
+            let (known, module, name) = (Rc::clone(self), module.map(str::to_owned), name.to_owned());
+            let message = format!("there is no function `{whole}`");
+            return Problem::hinted_later(file, position, message, move || {
+                hint_for_name(&name).or_else(|| {
+                    let near = closest_match(&name, known.functions_of(module.as_deref()))?;
+                    let module = module.map(|module| format!("{module}::")).unwrap_or_default();
+                    Some(format!("did you mean `{module}{near}`?"))
+                })
+            });
+        }
+        let arguments = if given == 1 { "argument" } else { "arguments" };
+        let message = format!("`{whole}` can't be called with {given} {arguments}");
+        Problem::new(file, position, message, Some(format!("it is {}", either(shapes))))
+    }
+
+    /// The names of modules.
+    fn modules(&self) -> impl Iterator<Item = &str> {
+        let modules = self.functions.iter().map(|function| function.namespace.as_str());
+        modules.chain(self.imports.keys().map(String::as_str)).filter(|module| !module.is_empty())
+    }
+
+    /// The names of the functions of a module, or of those without one.
+    fn functions_of(&self, module: Option<&str>) -> Vec<&str> {
+        let own = match module {
+            Some(module) => self.imports.get(module),
+            None => Some(&self.own),
+        };
+        let native =
+            self.functions.iter().filter(|function| function.namespace == module.unwrap_or_default());
+        // An import's name hides a module of the engine.
+        let native =
+            native.filter(|_| module.is_none() || own.is_none()).map(|function| function.name.as_str());
+        native.chain(own.into_iter().flatten().map(|(own, _)| own.as_str())).collect()
+    }
+}
+
+/// What a call names.
+#[derive(Clone, Copy)]
+struct Callee<'a> {
+    module: Option<&'a str>,
+    name: &'a str,
+    /// How many arguments it has.
+    given: usize,
+}
+
+/// Names that may be a map's key with a closure in it, so that `map.name(…)` calls that: keys that are written out, and every
+/// text, in all files of a program, for a map may come from another one.
+pub(super) fn keys_of(program: &Program) -> BTreeSet<String> {
+    program.asts().flat_map(bodies).flat_map(|body| keys(&body)).collect()
 }
 
 fn either(shapes: &BTreeSet<String>) -> String {
@@ -202,27 +268,4 @@ pub(super) fn own(ast: &AST) -> BTreeSet<(String, usize)> {
 fn public(ast: &AST) -> BTreeSet<(String, usize)> {
     let public = ast.iter_functions().filter(|function| function.access.is_public());
     public.map(|function| (function.name.to_owned(), function.params.len())).collect()
-}
-
-fn describe<'a>(
-    file: &File,
-    position: Position,
-    name: &str,
-    given: usize,
-    shapes: &BTreeSet<String>,
-    candidates: impl Iterator<Item = &'a str>,
-) -> Problem {
-    if shapes.is_empty() {
-        let (module, last) = name.rsplit_once("::").map_or(("", name), |(module, last)| (module, last));
-        let hint = hint_for_name(last).or_else(|| {
-            closest_match(last, candidates).map(|near| {
-                let near = if module.is_empty() { near.to_owned() } else { format!("{module}::{near}") };
-                format!("did you mean `{near}`?")
-            })
-        });
-        return Problem::new(file, position, format!("there is no function `{name}`"), hint);
-    }
-    let arguments = if given == 1 { "argument" } else { "arguments" };
-    let message = format!("`{name}` can't be called with {given} {arguments}");
-    Problem::new(file, position, message, Some(format!("it is {}", either(shapes))))
 }

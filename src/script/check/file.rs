@@ -4,13 +4,18 @@ use crate::{
     base::{Diagnostic, SourceSpan},
     script::source::{
         cases::{self, Cases},
+        named_source::NamedSource,
         program::Program,
     },
 };
 use rhai::{
     AST, ASTFlags, ASTNode, Expr, FnCallExpr, ImmutableString, Module, Position, ScriptFuncDef, Shared, Stmt,
 };
-use std::cell::OnceCell;
+use std::{
+    cell::OnceCell,
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 /// One file of a program under check.
 pub(super) struct File<'a> {
@@ -37,18 +42,106 @@ impl<'a> File<'a> {
     }
 }
 
-/// A problem with its position, by which problems are sorted.
+/// What to do about a problem.
+enum Hint {
+    Text(Option<String>),
+    /// It takes long to be found, and only problems that are shown need it.
+    Later(Box<dyn FnOnce() -> Option<String>>),
+}
+
+/// A problem with its position, by which problems are sorted. A file may have thousands: the line is looked up for those that are
+/// shown.
 pub(super) struct Problem {
-    pub(super) position: Position,
-    pub(super) diagnostic: Diagnostic,
+    position: Position,
+    message: String,
+    hint: Hint,
+    source: Option<Arc<NamedSource>>,
     pub(super) is_usage: bool,
 }
 
 impl Problem {
     pub(super) fn new(file: &File, position: Position, message: String, hint: Option<String>) -> Self {
-        let mut diagnostic = Diagnostic::new(message).at(file.span_at(position));
-        diagnostic.hint = hint;
-        Self { position, diagnostic, is_usage: false }
+        Self::with(file, position, message, Hint::Text(hint))
+    }
+
+    /// A problem whose hint is looked for when it is shown.
+    pub(super) fn hinted_later(
+        file: &File,
+        position: Position,
+        message: String,
+        hint: impl FnOnce() -> Option<String> + 'static,
+    ) -> Self {
+        Self::with(file, position, message, Hint::Later(Box::new(hint)))
+    }
+
+    fn with(file: &File, position: Position, message: String, hint: Hint) -> Self {
+        let source = file.program.source_of(file.path).map(Arc::clone);
+        Self { position, message, hint, source, is_usage: false }
+    }
+
+    /// The problem as it is shown.
+    pub(super) fn diagnostic(self) -> Diagnostic {
+        let mut diagnostic = Diagnostic::new(self.message)
+            .at(self.source.as_ref().and_then(|source| source.span_at(self.position)));
+        diagnostic.hint = match self.hint {
+            Hint::Text(hint) => hint,
+            Hint::Later(find) => find(),
+        };
+        diagnostic
+    }
+}
+
+/// The first problems of a file by their positions. Of the others only the places are kept.
+pub(super) struct Problems {
+    most: usize,
+    /// By position, and in the order in which they were found there.
+    first: BTreeMap<(Position, usize), Problem>,
+    others: BTreeSet<Position>,
+    found: usize,
+}
+
+impl Problems {
+    /// Keeps this many problems.
+    pub(super) const fn new(most: usize) -> Self {
+        Self { most, first: BTreeMap::new(), others: BTreeSet::new(), found: 0 }
+    }
+
+    pub(super) fn push(&mut self, problem: Problem) {
+        let position = problem.position;
+        let is_behind = |(last, _): &(Position, usize)| position >= *last;
+        if self.first.len() >= self.most
+            && self.first.last_key_value().is_none_or(|(last, _)| is_behind(last))
+        {
+            self.others.insert(position);
+            return;
+        }
+        // What several cases of a `switch` lead to is seen once for each of them.
+        let mut here = self.first.range((position, 0)..=(position, usize::MAX));
+        if here.any(|(_, known)| known.message == problem.message) {
+            return;
+        }
+        self.first.insert((position, self.found), problem);
+        self.found += 1;
+        if self.first.len() > self.most
+            && let Some(((last, _), _)) = self.first.pop_last()
+        {
+            self.others.insert(last);
+        }
+    }
+
+    pub(super) fn extend(&mut self, problems: impl IntoIterator<Item = Problem>) {
+        for problem in problems {
+            self.push(problem);
+        }
+    }
+
+    /// The first problems in order, and at how many places there are others.
+    pub(super) fn into_shown(self) -> (Vec<Problem>, usize) {
+        let mut others = self.others;
+        for (position, _) in self.first.keys() {
+            others.remove(position);
+        }
+        (self.first.into_values().collect(), others.len())
     }
 }
 
@@ -126,9 +219,7 @@ impl Body {
 
 pub(super) fn bodies(ast: &AST) -> Vec<Body> {
     let library: &Module = ast.as_ref();
-    let functions = ast
-        .iter_functions()
-        .filter_map(|function| Some(Body::of(library.get_script_fn(function.name, function.params.len())?)));
+    let functions = library.iter_script_fn_info().map(|(.., function)| Body::of(function));
     let top = Body { name: None, parameters: Vec::new(), statements: ast.statements().to_vec() };
     std::iter::once(top).chain(functions).collect()
 }

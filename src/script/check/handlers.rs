@@ -9,7 +9,7 @@ use crate::{
     },
 };
 use rhai::{Expr, Position, Stmt};
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, rc::Rc};
 
 pub(super) fn check(file: &File) -> Vec<Problem> {
     // Errors in the literal itself are reported by its parser.
@@ -93,13 +93,16 @@ fn unknown_keys(
     if is_another {
         return;
     }
+    let keys: Rc<[String]> = keys.iter().map(|key| (*key).to_owned()).collect();
     problems.extend(found.into_iter().filter(|(key, _)| !set.contains(key)).map(|(key, position)| {
-        let hint = match closest_match(&key, keys.iter().copied()) {
-            Some(near) => format!("did you mean `{near}`?"),
-            None if keys.is_empty() => format!("declare it: params: #{{ {key}: … }}"),
-            None => format!("it has {}", keys.join(", ")),
-        };
-        Problem::new(file, position, format!("{what} has no `{key}`"), Some(hint))
+        let (message, keys) = (format!("{what} has no `{key}`"), Rc::clone(&keys));
+        Problem::hinted_later(file, position, message, move || {
+            Some(match closest_match(&key, keys.iter().map(String::as_str)) {
+                Some(near) => format!("did you mean `{near}`?"),
+                None if keys.is_empty() => format!("declare it: params: #{{ {key}: … }}"),
+                None => format!("it has {}", keys.join(", ")),
+            })
+        })
     }));
 }
 

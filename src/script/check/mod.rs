@@ -19,7 +19,7 @@ mod params;
 mod switches;
 mod values;
 
-use self::file::File;
+use self::file::{File, Problems};
 use crate::{
     base::Diagnostic,
     script::{
@@ -31,16 +31,25 @@ use std::collections::BTreeMap;
 
 pub use params::names as params;
 
-/// Everything that is wrong with a script and its imports.
+/// Problems of a program that are shown; of the others is said at how many places they are.
+const MAX_SHOWN: usize = 100;
+
+/// What is wrong with a script and its imports: the first problems, and a line about the others.
 #[must_use]
 pub fn check(program: &Program) -> Vec<ScriptFailure> {
-    troubles(program, None)
+    troubles(program, None, MAX_SHOWN)
+}
+
+/// The first thing that is wrong with a script and its imports.
+#[must_use]
+pub fn first(program: &Program) -> Option<ScriptFailure> {
+    troubles(program, None, 1).into_iter().next()
 }
 
 /// The same, with the parameters of a run that is about to begin.
 #[must_use]
 pub fn problems(program: &Program, given: &BTreeMap<String, String>) -> Vec<ScriptFailure> {
-    troubles(program, Some(given))
+    troubles(program, Some(given), MAX_SHOWN)
 }
 
 /// What works otherwise than it looks in a script and its imports.
@@ -55,24 +64,77 @@ fn files(program: &Program) -> impl Iterator<Item = File<'_>> {
     std::iter::once(main).chain(imports)
 }
 
-fn troubles(program: &Program, given: Option<&BTreeMap<String, String>>) -> Vec<ScriptFailure> {
+fn troubles(program: &Program, given: Option<&BTreeMap<String, String>>, most: usize) -> Vec<ScriptFailure> {
     let files: Vec<File> = files(program).collect();
-    let mut troubles = Vec::new();
-    for (file, of_values) in files.iter().zip(values::check(&files)) {
-        let mut problems = calls::check(file);
-        problems.extend(of_values);
+    let keys = calls::keys_of(program);
+    let mut found: Vec<Problems> = files.iter().map(|_| Problems::new(most)).collect();
+    for (file, problems) in files.iter().zip(&mut found) {
+        problems.extend(calls::check(file, &keys));
+    }
+    values::check(&files, &mut found);
+    let (mut troubles, mut more) = (Vec::new(), 0);
+    for (file, mut problems) in files.iter().zip(found) {
         problems.extend(handlers::check(file));
         problems.extend(params::check_defaults(file));
         if let Some(given) = given {
             problems.extend(params::check(file, given));
         }
-        problems.sort_by_key(|problem| (problem.position.line(), problem.position.position()));
-        // What several cases of a `switch` lead to is seen once for each of them.
-        problems.dedup_by(|a, b| a.position == b.position && a.diagnostic.message == b.diagnostic.message);
-        troubles.extend(problems.into_iter().map(|problem| {
+        let (first, others) = problems.into_shown();
+        let shown = first.len().min(most - troubles.len());
+        more += others + first.len() - shown;
+        troubles.extend(first.into_iter().take(shown).map(|problem| {
             let kind = if problem.is_usage { ErrorKind::Configuration } else { ErrorKind::Script };
-            ScriptFailure { diagnostic: problem.diagnostic, kind }
+            ScriptFailure { diagnostic: problem.diagnostic(), kind }
         }));
     }
+    if more > 0 {
+        let message = format!("there is more that is wrong, at {more} other places in {}", program.name());
+        let hint = "it is shown once some of this is mended";
+        troubles.push(ScriptFailure::in_script(Diagnostic::new(message).hint(hint)));
+    }
     troubles
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::script::{Origin, Source};
+
+    fn program(text: String) -> Program {
+        let source = Source { name: "错.rhai".to_owned(), text, imports: Vec::new() };
+        Program::load(&Origin::Recorded(source))
+            .map_err(|failure| failure.diagnostic)
+            .expect("it has no syntax error")
+    }
+
+    /// A function that is wrong in so many places.
+    fn wrong(places: usize) -> Program {
+        program(format!("fn 函数(p) {{\n{}}}", "p.b();\n".repeat(places)))
+    }
+
+    #[test]
+    fn script_that_is_wrong_all_over_is_shown_with_its_first_hundred_problems() {
+        let found = check(&wrong(5_000));
+        let (more, first) = found.split_last().expect("there are problems");
+        let lines: Vec<usize> =
+            first.iter().filter_map(|failure| Some(failure.diagnostic.span.as_ref()?.line)).collect();
+        assert_eq!(lines, (2..=101).collect::<Vec<usize>>());
+        assert_eq!(more.diagnostic.message, "there is more that is wrong, at 4900 other places in 错.rhai");
+    }
+
+    #[test]
+    fn problems_share_the_text_of_their_file() {
+        let found = check(&wrong(2));
+        let sources: Vec<_> = found
+            .iter()
+            .filter_map(|failure| Some(failure.diagnostic.span.as_ref()?.source.as_ptr()))
+            .collect();
+        assert!(sources.len() == 2 && sources[0] == sources[1]);
+    }
+
+    #[test]
+    fn first_problem_is_found_alone() {
+        let found = first(&wrong(5_000)).map(|failure| failure.diagnostic.span.map(|span| span.line));
+        assert_eq!(found, Some(Some(2)));
+    }
 }

@@ -51,8 +51,9 @@ pub(super) fn check(file: &File, given: &BTreeMap<String, String>) -> Vec<Proble
                 (Some(value), Some(default)) => param::read(&found.name, value, default).err()?,
                 _ => return None,
             };
-            let problem = Problem::new(file, found.position, error.message, error.hint);
-            Some(Problem { is_usage: true, ..problem })
+            let mut problem = Problem::new(file, found.position, error.message, error.hint);
+            problem.is_usage = true;
+            Some(problem)
         })
         .collect()
 }

@@ -3,7 +3,7 @@
 use super::{
     comparisons::never,
     fields,
-    file::{File, Problem},
+    file::{File, Problem, Problems},
     inference::observe,
     known_values::definitions,
     observed::Observed,
@@ -11,13 +11,12 @@ use super::{
 };
 use crate::script::{engine::reference::known_functions, source::parse::calls};
 
-/// The problems of each file of a program.
-pub(super) fn check(files: &[File]) -> Vec<Vec<Problem>> {
-    let mut problems: Vec<Vec<Problem>> = files.iter().map(|_| Vec::new()).collect();
-    let Some(first) = files.first() else { return problems };
+/// Adds the problems of each file of a program.
+pub(super) fn check(files: &[File], problems: &mut [Problems]) {
+    let Some(first) = files.first() else { return };
     // `eval` may set variables and define functions that can't be seen.
     if files.iter().any(|file| calls(file.ast).iter().any(|(_, name)| name == "eval")) {
-        return problems;
+        return;
     }
     observe(&definitions(first.program), &mut |number, observed| {
         let (file, problems) = (&files[number], &mut problems[number]);
@@ -29,5 +28,4 @@ pub(super) fn check(files: &[File]) -> Vec<Vec<Problem>> {
             problems.extend(switches::check(file, on, *position));
         }
     });
-    problems
 }

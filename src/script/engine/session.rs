@@ -402,7 +402,7 @@ impl Session {
     /// The last line that declares a function of this name.
     #[must_use]
     pub fn source_of(&self, name: &str) -> Option<&str> {
-        self.state.declared.get(name).map(|source| source.text.as_str())
+        self.state.declared.get(name).map(|source| &*source.text)
     }
 
     /// The last result, for `:more`.

@@ -128,7 +128,7 @@ impl<'a> Loader<'a> {
             let import = import.ok_or_else(|| {
                 (format!("the import `{path}` was not stored with the run"), WHERE_IMPORTS_ARE)
             })?;
-            return Ok(NamedSource { name: import.file.clone(), text: import.text.clone() });
+            return Ok(NamedSource { name: import.file.clone(), text: import.text.as_str().into() });
         }
         let file = self.confine(path).map_err(|message| {
             (message, "imports are looked for beside the script: import \"lib/NAME\" as NAME;")
@@ -138,7 +138,7 @@ impl<'a> Loader<'a> {
         let text = read(&file).map_err(|reason| {
             (format!("can't read the import `{path}` ({name}): {reason}"), WHERE_IMPORTS_ARE)
         })?;
-        Ok(NamedSource { name, text })
+        Ok(NamedSource { name, text: text.into() })
     }
 
     /// The file of an import, which must lie under the script's folder.

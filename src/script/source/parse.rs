@@ -122,7 +122,7 @@ pub(crate) fn lenient_parser() -> Engine {
 }
 
 pub(crate) fn compile(engine: &Engine, source: &NamedSource) -> Result<AST, ScriptFailure> {
-    let text = source.text.as_str();
+    let text = &*source.text;
     let mut ast = engine.compile(text).or_else(|error| {
         let kind = error.err_type();
         let (diagnostic, position) = explain_syntax(kind, error.position());
@@ -232,7 +232,7 @@ mod tests {
         for number in 0..count {
             writeln!(text, "let 变量{number} = 1;").expect("a text takes everything");
         }
-        compile(&parser(), &NamedSource { name: "多.rhai".to_owned(), text })
+        compile(&parser(), &NamedSource { name: "多.rhai".to_owned(), text: text.into() })
     }
 
     #[test]

@@ -64,14 +64,14 @@ impl Program {
             Origin::File { .. } | Origin::Text { .. } => None,
         };
         let engine = parser();
-        let source = NamedSource { name, text };
+        let source = NamedSource { name, text: text.into() };
         let ast = compile(&engine, &source)?;
         Self::with_imports(source, ast, Loader::new(&engine, folder, displayed_folder, recorded))
     }
 
     /// Reads and compiles a line of a session, which may use variables of earlier lines.
     pub(crate) fn from_line(name: &str, text: &str, folder: &Path) -> Result<Self, ScriptFailure> {
-        let source = NamedSource { name: name.to_owned(), text: text.to_owned() };
+        let source = NamedSource { name: name.to_owned(), text: text.into() };
         let ast = compile(&lenient_parser(), &source)?;
         let engine = parser();
         let loader = Loader::new(&engine, folder.to_owned(), PathBuf::from("."), None);
@@ -130,9 +130,13 @@ impl Program {
 
     /// The text of the script, or of the import of this path.
     pub(crate) fn text_of(&self, path: Option<&str>) -> Option<&str> {
-        let Some(path) = path else { return Some(self.text()) };
-        let import = self.imports.iter().find(|import| import.path == path)?;
-        Some(&import.source.text)
+        self.source_of(path).map(|source| &*source.text)
+    }
+
+    /// The script, or its import of this path, as a text with its name.
+    pub(crate) fn source_of(&self, path: Option<&str>) -> Option<&Arc<NamedSource>> {
+        let Some(path) = path else { return Some(&self.source) };
+        self.imports.iter().find(|import| import.path == path).map(|import| &import.source)
     }
 
     /// The script and its imports as text, from which the same program can be loaded.
@@ -141,7 +145,7 @@ impl Program {
         let imports = self.imports.iter().map(|import| ImportSource {
             path: import.path.clone(),
             file: import.source.name.clone(),
-            text: import.source.text.clone(),
+            text: import.source.text.to_string(),
         });
         Source { name: self.name().to_owned(), text: self.text().to_owned(), imports: imports.collect() }
     }
