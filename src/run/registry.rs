@@ -199,6 +199,19 @@ impl AutomationRegistry {
         Ok(())
     }
 
+    /// Loads one automation's file, if it is there, and no other one.
+    pub fn load_one(&mut self, name: &str) {
+        let file = self.folder.join(format!("{name}.rhai"));
+        if !file.exists() {
+            return;
+        }
+        match self.load(name, &file) {
+            Ok(Some(revision)) => drop(self.revisions.insert(name.to_owned(), Arc::new(revision))),
+            Ok(None) => {}
+            Err(diagnostic) => drop(self.stale.insert(name.to_owned(), diagnostic)),
+        }
+    }
+
     /// Restores the last good revision of an automation of this folder whose file is stale, from its record. An error when
     /// there is one that can't be used.
     pub fn restore_last_good(&mut self, record: &AutomationRecord) -> Result<(), Diagnostic> {

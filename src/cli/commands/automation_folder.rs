@@ -17,6 +17,7 @@ use crate::{
         daemon::{RUNS_LAST_GOOD, RUNS_NOTHING},
         registry::AutomationRegistry,
         schedule::trigger::Trigger,
+        scripts_in,
     },
     store::{AutomationRecord, ServedVersion, Store, StoreError, UnreadableAutomation},
 };
@@ -45,14 +46,28 @@ pub(super) struct AutomationFolder {
     account: Option<String>,
 }
 
+/// Which files of a folder a command needs: one that takes long to load, or can't be read, delays those that need it only.
+#[derive(Clone, Copy)]
+pub(super) enum NeededFiles<'a> {
+    All,
+    /// That of one automation.
+    Of(&'a str),
+    /// What the store records is enough.
+    None,
+}
+
 /// A fire that a trigger's schedule has in the future.
 pub(super) struct NextFire<'a> {
     pub at: EpochMs,
     pub trigger: &'a Trigger,
 }
 
-/// Opens the folder of `--dir`, else the one that was served last.
-pub(super) fn open_folder(host: &Host, arguments: &ListArguments) -> anyhow::Result<AutomationFolder> {
+/// Opens the folder of `--dir`, else the one that was served last, and loads what is needed of it.
+pub(super) fn open_folder(
+    host: &Host,
+    arguments: &ListArguments,
+    needed: NeededFiles,
+) -> anyhow::Result<AutomationFolder> {
     let (zone, _) = default_zone(host, arguments.target.config.as_deref())?;
     let runtime = start_runtime()?;
     let store = match open_existing(host, &runtime, &arguments.target)? {
@@ -74,7 +89,13 @@ pub(super) fn open_folder(host: &Host, arguments: &ListArguments) -> anyhow::Res
     };
     let account = account.filter(|_| is_named(&arguments.target));
     let mut served = AutomationRegistry::new(&folder, zone);
-    served.scan(&()).with_context(|| format!("can't list {}", folder.display()))?;
+    match needed {
+        NeededFiles::All => {
+            served.scan(&()).with_context(|| format!("can't list {}", folder.display()))?;
+        }
+        NeededFiles::Of(name) => served.load_one(name),
+        NeededFiles::None => {}
+    }
     // The daemon runs the last good revision of a file that can't be loaded.
     let stale: Vec<String> = served.stale().keys().cloned().collect();
     for name in stale {
@@ -128,14 +149,18 @@ pub(super) fn file_of(
     }
     let arguments = ListArguments { dir: dir.map(Path::to_owned), target: target.clone() };
     // If no folder is served, loading the script reports that its file is missing.
-    let Ok(folder) = open_folder(host, &arguments) else { return Ok(None) };
+    let Ok(folder) = open_folder(host, &arguments, NeededFiles::None) else { return Ok(None) };
+    if !folder.folder.is_dir() {
+        return Ok(None);
+    }
     // An automation's name may contain dots.
     let name = if is_script { named.with_extension("") } else { named.to_owned() }.display().to_string();
     let file = folder.folder.join(format!("{name}.rhai"));
     if file.exists() && !is_script {
         return Ok(Some(file));
     }
-    let near = closest_match(&name, folder.served.revisions().keys().map(String::as_str));
+    let names = folder.names();
+    let near = closest_match(&name, names.iter().map(String::as_str));
     let elsewhere = if near == Some(&name) {
         String::new()
     } else {
@@ -199,8 +224,8 @@ impl AutomationFolder {
             let message = format!("`{name}` was not served for this account");
             return Err(usage_error(message, format!("it was for {}", elsewhere.join(", "))));
         }
-        let names = self.served.revisions().keys().map(String::as_str);
-        let hint = match closest_match(name, names) {
+        let names = self.names();
+        let hint = match closest_match(name, names.iter().map(String::as_str)) {
             Some(near) if near == name => {
                 "it is in the folder, but was never served: mpscript serve".to_owned()
             }
@@ -208,6 +233,12 @@ impl AutomationFolder {
             None => "mpscript ls lists them".to_owned(),
         };
         Err(usage_error(format!("there is no automation `{name}` in {}", self.folder.display()), hint))
+    }
+
+    /// The names that automations of the folder may have: those of its scripts.
+    fn names(&self) -> Vec<String> {
+        let files = scripts_in(&self.folder).unwrap_or_default();
+        files.iter().filter_map(|file| Some(file.file_stem()?.to_string_lossy().into_owned())).collect()
     }
 
     /// The records of an automation: for the account that the command line names, else for those that it is served for

@@ -1,7 +1,7 @@
 //! `mpscript ls`: the automations with their status and next fire.
 
 use super::{
-    automation_folder::{AutomationFolder, open_folder, padded},
+    automation_folder::{AutomationFolder, NeededFiles, open_folder, padded},
     served_account::shown_account,
 };
 use crate::{
@@ -19,7 +19,7 @@ use std::collections::BTreeSet;
 const RECENT_FIRES: i64 = 20;
 
 pub(crate) fn execute(host: &Host, arguments: &ListArguments) -> anyhow::Result<u8> {
-    let folder = open_folder(host, arguments)?;
+    let folder = open_folder(host, arguments, NeededFiles::All)?;
     let now = host.clock.now();
     let names: BTreeSet<&String> =
         folder.served.revisions().keys().chain(folder.served.stale().keys()).collect();

@@ -1,7 +1,7 @@
 //! `mpscript next`: the next fires.
 
 use super::{
-    automation_folder::{NextFire, fires_after, open_folder, padded},
+    automation_folder::{NeededFiles, NextFire, fires_after, open_folder, padded},
     served_account::shown_account,
 };
 use crate::{
@@ -11,7 +11,8 @@ use crate::{
 };
 
 pub(crate) fn execute(host: &Host, arguments: &NextArguments) -> anyhow::Result<u8> {
-    let folder = open_folder(host, &arguments.list)?;
+    let needed = arguments.name.as_deref().map_or(NeededFiles::All, NeededFiles::Of);
+    let folder = open_folder(host, &arguments.list, needed)?;
     if let Some(name) = &arguments.name
         && !folder.served.revisions().contains_key(name)
     {

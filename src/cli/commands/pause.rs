@@ -1,7 +1,7 @@
 //! `mpscript pause` and `unpause`.
 
 use super::{
-    automation_folder::{AutomationFolder, open_folder},
+    automation_folder::{AutomationFolder, NeededFiles, open_folder},
     served_account::shown_account,
 };
 use crate::{
@@ -19,7 +19,7 @@ use chrono::{DateTime, NaiveDate, NaiveDateTime, TimeZone};
 use chrono_tz::Tz;
 
 pub(crate) fn execute(host: &Host, arguments: &PauseArguments) -> anyhow::Result<u8> {
-    let folder = open_folder(host, &arguments.list)?;
+    let folder = open_folder(host, &arguments.list, NeededFiles::None)?;
     let records = folder.records(&arguments.name)?;
     let (zone, _) = default_zone(host, arguments.list.target.config.as_deref())?;
     let until = match &arguments.until {
@@ -43,7 +43,7 @@ pub(crate) fn execute(host: &Host, arguments: &PauseArguments) -> anyhow::Result
 }
 
 pub(crate) fn unpause(host: &Host, arguments: &AutomationArgs) -> anyhow::Result<u8> {
-    let folder = open_folder(host, &arguments.list)?;
+    let folder = open_folder(host, &arguments.list, NeededFiles::None)?;
     let records = folder.records(&arguments.name)?;
     let now = host.clock.now();
     for record in &records {

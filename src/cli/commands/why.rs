@@ -1,7 +1,7 @@
 //! `mpscript why`: the fires of an automation, each with its outcome.
 
 use super::{
-    automation_folder::{AutomationFolder, open_folder},
+    automation_folder::{AutomationFolder, NeededFiles, open_folder},
     served_account::shown_account,
 };
 use crate::{
@@ -16,7 +16,7 @@ use chrono::Local;
 const MAX_FIRES: i64 = 1_000;
 
 pub(crate) fn execute(host: &Host, arguments: &AutomationArgs) -> anyhow::Result<u8> {
-    let folder = open_folder(host, &arguments.list)?;
+    let folder = open_folder(host, &arguments.list, NeededFiles::Of(&arguments.name))?;
     let records = folder.records(&arguments.name)?;
     folder.warn_stale(host, &arguments.name);
     let has_several = records.len() > 1;

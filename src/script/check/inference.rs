@@ -54,6 +54,10 @@ const ENTRIES: [&str; 5] = ["find", "get", "pop", "remove", "shift"];
 /// How often a program is gone through. Each round adds what the last one found; one that needs more is not checked.
 const ROUNDS: usize = 32;
 
+/// How much is looked at in these rounds: expressions, each with the variables that are in scope and the functions of its file.
+/// A program that needs more is not checked.
+const MAX_WORK: usize = 50_000_000;
+
 /// Finds the types of a program, and tells what is done with them.
 pub(super) fn observe(definitions: &Definitions, observer: Observer) {
     let mut inference = Inference {
@@ -63,6 +67,7 @@ pub(super) fn observe(definitions: &Definitions, observer: Observer) {
         scope: Vec::new(),
         file: 0,
         function: None,
+        work: 0,
         observer: None,
     };
     for (place, value) in &definitions.given {
@@ -102,17 +107,22 @@ struct Inference<'a> {
     scope: Vec<(String, Place)>,
     file: usize,
     function: Option<FunctionKey>,
+    /// What was looked at so far.
+    work: usize,
     observer: Option<Observer<'a>>,
 }
 
 impl<'a> Inference<'a> {
     /// Goes through the program until nothing is added. Gives whether that came.
     fn settle(&mut self) -> bool {
-        (0..ROUNDS).any(|_| {
+        for _ in 0..ROUNDS {
             self.bindings.is_changed = false;
             self.program();
-            !self.bindings.is_changed
-        })
+            if !self.bindings.is_changed || self.work > MAX_WORK {
+                break;
+            }
+        }
+        !self.bindings.is_changed
     }
 
     /// What the program calls nowhere may be called with anything.
@@ -369,6 +379,7 @@ impl<'a> Inference<'a> {
     }
 
     fn typed(&mut self, expr: &'a Expr) -> Typed {
+        self.work += 1 + self.scope.len() + self.definitions.files[self.file].bodies.len();
         let value_type = match expr {
             Expr::Unit(_) => ValueType::Unit,
             Expr::StringConstant(..) => ValueType::Text,

@@ -98,7 +98,7 @@ fn troubles(program: &Program, given: Option<&BTreeMap<String, String>>, most: u
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::script::{Origin, Source};
+    use crate::script::{ImportSource, Origin, Source};
 
     fn program(text: String) -> Program {
         let source = Source { name: "错.rhai".to_owned(), text, imports: Vec::new() };
@@ -136,5 +136,25 @@ mod tests {
     fn first_problem_is_found_alone() {
         let found = first(&wrong(5_000)).map(|failure| failure.diagnostic.span.map(|span| span.line));
         assert_eq!(found, Some(Some(2)));
+    }
+
+    #[test]
+    fn imports_that_are_too_long_together_are_refused() {
+        let import = |name: &str| ImportSource {
+            path: name.to_owned(),
+            file: format!("{name}.rhai"),
+            text: format!("fn f() {{\n{}}}", "print(1);\n".repeat(25_000)),
+        };
+        let source = |text: &str| Source {
+            name: "主.rhai".to_owned(),
+            text: text.to_owned(),
+            imports: vec![import("甲"), import("乙")],
+        };
+        let refusal =
+            |text| Program::load(&Origin::Recorded(source(text))).err().map(|failure| failure.diagnostic);
+        assert_eq!(refusal("import \"甲\" as a;"), None);
+        let refused = refusal("import \"甲\" as a;\nimport \"乙\" as b;").expect("they are too long");
+        assert_eq!(refused.message, "with this import, the script has more than 200000 words and signs");
+        assert_eq!(refused.span.map(|span| span.line), Some(2));
     }
 }

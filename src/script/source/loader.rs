@@ -3,7 +3,12 @@
 //! Imports are confined to the folder of the script: no `..`, no absolute path, no link that leads out of it. A circle
 //! of imports would overflow the engine's stack, so it is refused here.
 
-use super::{named_source::NamedSource, origin::ImportSource, parse::compile};
+use super::{
+    named_source::NamedSource,
+    origin::ImportSource,
+    parse::compile,
+    parse_trace::{MAX_TOKENS, ParseTrace},
+};
 use crate::{
     base::{Diagnostic, decode_text, read_text},
     script::host::error::ScriptFailure,
@@ -59,6 +64,8 @@ pub(crate) struct Loader<'a> {
     /// The imports of a recorded script, which are used in place of files.
     recorded: Option<&'a [ImportSource]>,
     imports: Vec<Import>,
+    /// Words and signs of the script and of the imports so far.
+    tokens: usize,
     /// The paths whose imports are being followed, outermost first.
     chain: Vec<String>,
 }
@@ -70,7 +77,9 @@ impl<'a> Loader<'a> {
         displayed_folder: PathBuf,
         recorded: Option<&'a [ImportSource]>,
     ) -> Self {
-        Self { engine, folder, displayed_folder, recorded, imports: Vec::new(), chain: Vec::new() }
+        // The script itself was parsed last.
+        let tokens = ParseTrace::count_tokens();
+        Self { engine, folder, displayed_folder, recorded, imports: Vec::new(), tokens, chain: Vec::new() }
     }
 
     /// Everything that a script imports, each before those that import it.
@@ -105,11 +114,18 @@ impl<'a> Loader<'a> {
             if self.imports.len() + self.chain.len() >= MAX_IMPORTS {
                 return fail(format!("there are more than {MAX_IMPORTS} imports"), "");
             }
-            let source = match self.read(&path) {
+            let imported = match self.read(&path) {
                 Ok(source) => source,
                 Err((message, hint)) => return fail(message, hint),
             };
-            let mut ast = compile(self.engine, &source)?;
+            let mut ast = compile(self.engine, &imported)?;
+            self.tokens += ParseTrace::count_tokens();
+            if self.tokens > MAX_TOKENS {
+                let message =
+                    format!("with this import, the script has more than {MAX_TOKENS} words and signs");
+                return fail(message, "import less, or read a table from a file");
+            }
+            let source = imported;
             // The engine's errors carry this path, by which the position is looked up.
             ast.set_source(&path);
             self.chain.push(path.clone());

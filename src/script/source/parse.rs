@@ -277,4 +277,45 @@ mod tests {
         assert_eq!(diagnostic.message, "more than 2000 variables and constants are declared");
         assert_eq!(diagnostic.span.map(|span| span.line), Some(2_001));
     }
+
+    /// Why a text is refused.
+    fn refusal(text: String) -> Option<String> {
+        let source = NamedSource { name: "长.rhai".to_owned(), text: text.into() };
+        compile(&parser(), &source).err().map(|failure| failure.diagnostic.message)
+    }
+
+    fn many(count: usize, part: impl Fn(usize) -> String) -> String {
+        (0..count).map(part).collect()
+    }
+
+    #[test]
+    fn function_of_too_many_parameters_is_refused() {
+        let parameters = |count| many(count, |number| format!("甲{number}, "));
+        let message = "a function has more than 100 parameters";
+        assert_eq!(refusal(format!("fn 函数({}) {{ 1 }}", parameters(101))).as_deref(), Some(message));
+        assert_eq!(refusal(format!("let 函数 = |{}| 1;", parameters(101))).as_deref(), Some(message));
+        assert_eq!(refusal(format!("fn 函数({}) {{ [] }}", parameters(100))), None);
+    }
+
+    #[test]
+    fn list_of_many_names_is_no_list_of_parameters() {
+        let names = many(2_000, |_| "甲, ".to_owned());
+        assert_eq!(refusal(format!("let 甲 = 1; print([1 | 甲, 甲]); let 列表 = [{names}];")), None);
+    }
+
+    #[test]
+    fn file_of_too_many_keys_is_refused() {
+        let map = |count| format!("#{{ {} }}", many(count, |number| format!("键{number}: 1, ")));
+        let message = "more than 5000 keys of maps are written out: read a table from a file";
+        assert_eq!(refusal(map(5_001)).as_deref(), Some(message));
+        assert_eq!(refusal(format!("[{}, {}]", map(2_000), map(3_001))).as_deref(), Some(message));
+        assert_eq!(refusal(map(2_000)), None);
+    }
+
+    #[test]
+    fn file_of_too_many_words_is_refused() {
+        let message = "this is too long: it has more than 200000 words and signs";
+        assert_eq!(refusal("甲(1);".repeat(50_000)).as_deref(), Some(message));
+        assert_eq!(refusal("1;".repeat(90_000)), None);
+    }
 }

@@ -14,6 +14,16 @@ const KEPT: usize = 5;
 /// before it: 100,000 of them, in a file of 1 MiB, would take it a minute.
 const MAX_DECLARATIONS: usize = 2_000;
 
+/// The most keys that a file writes out in maps. At each key the parser looks through those before it in its map.
+const MAX_KEYS: usize = 5_000;
+
+/// The most parameters of a function or a closure: at each of them the parser looks through those before it.
+const MAX_PARAMETERS: usize = 100;
+
+/// The most words and signs of a script with its imports, names, numbers, texts, operators and brackets: what is done with a
+/// script takes time for each of them. A file of 1 MiB may have a million.
+pub(super) const MAX_TOKENS: usize = 200_000;
+
 thread_local! {
     static LAST: RefCell<ParseTrace> = const { RefCell::new(ParseTrace::new()) };
 }
@@ -24,16 +34,50 @@ pub(crate) struct ParseTrace {
     control: Option<TokenizerControl>,
     sign: Option<(String, Position)>,
     tokens: VecDeque<(Token, Position)>,
-    /// Variables and constants that the text has declared so far.
+    /// What the text has had so far.
+    counts: Counts,
+    /// What it has too much of, with the position of the first that is too much.
+    excess: Option<(String, Position)>,
+    /// What was read last of a list of parameters, if one may be open.
+    parameters: Option<ParameterList>,
+}
+
+/// How much of what takes time a text has.
+struct Counts {
+    tokens: usize,
+    /// Variables and constants.
     declarations: usize,
+    /// Keys of maps.
+    keys: usize,
+}
+
+/// Names with commas between them: of a function's parameters after `fn NAME(`, of a closure's after `|`.
+enum ParameterList {
+    /// `fn` was read, and its list has not begun.
+    Announced,
+    /// So many names were read.
+    Open(usize),
+}
+
+impl Counts {
+    const fn new() -> Self {
+        Self { tokens: 0, declarations: 0, keys: 0 }
+    }
 }
 
 impl ParseTrace {
     const fn new() -> Self {
-        Self { control: None, sign: None, tokens: VecDeque::new(), declarations: 0 }
+        Self {
+            control: None,
+            sign: None,
+            tokens: VecDeque::new(),
+            counts: Counts::new(),
+            excess: None,
+            parameters: None,
+        }
     }
 
-    /// Makes an engine keep a trace of what it parses, and end at one declaration too many.
+    /// Makes an engine keep a trace of what it parses, and end where a text becomes too long.
     #[allow(
         deprecated,
         reason = "rhai marks its hook for tokens so for being volatile; its exact version is pinned"
@@ -45,7 +89,7 @@ impl ParseTrace {
                     *trace = Self::new();
                     trace.control = Some(Rc::clone(&state.tokenizer_control));
                 }
-                let token = trace.limited(token);
+                let token = trace.limited(token, position);
                 trace.add(&token, position);
                 token
             })
@@ -57,16 +101,54 @@ impl ParseTrace {
         LAST.with_borrow(read)
     }
 
-    /// Counts the declarations: an error stands for one too many.
-    fn limited(&mut self, token: Token) -> Token {
-        if matches!(token, Token::Let | Token::Const) {
-            self.declarations += 1;
-            if self.declarations > MAX_DECLARATIONS {
-                let message = format!("more than {MAX_DECLARATIONS} variables and constants are declared");
-                return Token::LexError(LexError::Runtime(message).into());
-            }
+    /// How many words and signs the text of the last parse has.
+    pub(super) fn count_tokens() -> usize {
+        LAST.with_borrow(|trace| trace.counts.tokens)
+    }
+
+    /// Counts what takes time: an error stands for one too many.
+    fn limited(&mut self, token: Token, position: Position) -> Token {
+        let Some(message) = self.count(&token) else { return token };
+        self.excess.get_or_insert_with(|| (message.clone(), position));
+        Token::LexError(LexError::Runtime(message).into())
+    }
+
+    /// Counts a token. Gives what there is too much of with it.
+    fn count(&mut self, token: &Token) -> Option<String> {
+        self.counts.tokens += 1;
+        match token {
+            Token::Let | Token::Const => self.counts.declarations += 1,
+            // Nothing but a map has it.
+            Token::Colon => self.counts.keys += 1,
+            _ => {}
         }
-        token
+        self.parameters = match (token, self.parameters.take()) {
+            (Token::Fn, _) => Some(ParameterList::Announced),
+            (Token::Identifier(_), Some(ParameterList::Announced)) => Some(ParameterList::Announced),
+            (Token::LeftParen, Some(ParameterList::Announced)) | (Token::Pipe, _) => {
+                Some(ParameterList::Open(0))
+            }
+            (Token::Identifier(_), Some(ParameterList::Open(names))) => Some(ParameterList::Open(names + 1)),
+            (Token::Comma, open @ Some(ParameterList::Open(_))) => open,
+            _ => None,
+        };
+        let parameters = match self.parameters {
+            Some(ParameterList::Open(names)) => names,
+            Some(ParameterList::Announced) | None => 0,
+        };
+        let limits = [
+            (parameters, MAX_PARAMETERS, "a function has more than", "parameters"),
+            (self.counts.declarations, MAX_DECLARATIONS, "more than", "variables and constants are declared"),
+            (
+                self.counts.keys,
+                MAX_KEYS,
+                "more than",
+                "keys of maps are written out: read a table from a file",
+            ),
+            (self.counts.tokens, MAX_TOKENS, "this is too long: it has more than", "words and signs"),
+        ];
+        let (_, most, before, behind) = limits.into_iter().find(|(count, most, ..)| count > most)?;
+        Some(format!("{before} {most} {behind}"))
     }
 
     fn add(&mut self, token: &Token, position: Position) {
@@ -77,6 +159,11 @@ impl ParseTrace {
             self.tokens.pop_front();
         }
         self.tokens.push_back((token.clone(), position));
+    }
+
+    /// What the text has too much of, with the position of the first that is too much.
+    pub(crate) fn excess(&self) -> Option<(&str, Position)> {
+        self.excess.as_ref().map(|(message, position)| (message.as_str(), *position))
     }
 
     /// The first sign that was read and that no script can have, described, with its position.

@@ -17,6 +17,9 @@ use rhai::{ParseErrorType, Position};
 /// reported before anything else.
 pub(crate) fn explain_syntax(kind: &ParseErrorType, position: Position) -> (Diagnostic, Position) {
     ParseTrace::with_last(|trace| {
+        if let Some((message, position)) = trace.excess() {
+            return (Diagnostic::new(message), position);
+        }
         if let Some((sign, position)) = trace.sign() {
             let hint = "only texts and comments can have such characters";
             return (Diagnostic::new(sign).hint(hint), position);

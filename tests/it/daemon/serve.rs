@@ -163,6 +163,20 @@ fn link_to_an_endless_device_is_stale_and_delays_nothing() {
 }
 
 #[test]
+fn automation_of_a_folder_that_can_not_be_listed_is_paused_and_explained() {
+    let sandbox = SandboxProcess::start(&["--followers", "10"]);
+    let folder = Folder::new().account().file("jobs/tick.rhai", tick("滴答"));
+    let daemon = serve(&folder, &sandbox, &[]);
+    daemon.wait_for(": 滴答\n");
+    daemon.signal("TERM");
+    daemon.finish();
+    fs::rename(folder.path().join("jobs"), folder.path().join("moved")).expect("it can be moved");
+    for command in ["pause", "unpause", "why"] {
+        assert!(!folder.run(&[command, "tick", "--dir", "jobs"]).success().is_empty(), "{command}");
+    }
+}
+
+#[test]
 fn sparse_giant_is_stale_and_delays_nothing() {
     let add = |folder: &Path| {
         let giant = fs::File::create(folder.join("怪.rhai")).expect("it can be written");
