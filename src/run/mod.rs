@@ -27,5 +27,5 @@ pub use http::TokenService;
 pub use memory_guard::MemoryLimit;
 pub use output_log::MAX_LOG_BYTES;
 pub use record::automation_state;
-pub use registry::scripts_in;
+pub use registry::{refuse_link_out, scripts_in};
 pub use session::{LineMode, Session, SessionError};

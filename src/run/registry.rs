@@ -4,7 +4,7 @@
 use super::{record, schedule::trigger::Trigger};
 use crate::{
     base::{Diagnostic, ReadError, fingerprint, read_regular},
-    script::{Automation, MAX_SCRIPT_BYTES, Origin, Program, check},
+    script::{Automation, MAX_SCRIPT_BYTES, Origin, Program, check, leads_out},
     store::AutomationRecord,
 };
 use chrono_tz::Tz;
@@ -14,6 +14,9 @@ use std::{
     path::{Path, PathBuf},
     sync::Arc,
 };
+
+/// Stands for the fingerprint of a link that leads out of the folder.
+const LEADS_OUT: &str = "link";
 
 /// How deep folders are searched for imports.
 const MAX_DEPTH: usize = 8;
@@ -137,7 +140,7 @@ impl AutomationRegistry {
     /// Loads the files that have changed, each by itself. When the folder can't be listed nothing changes.
     pub fn scan(&mut self, observer: &dyn ScanObserver) -> io::Result<()> {
         let mut seen = BTreeMap::new();
-        fingerprints(&self.folder, MAX_DEPTH, &mut seen, observer)?;
+        Fingerprints { root: &self.folder, observer }.collect(&self.folder, MAX_DEPTH, &mut seen)?;
         let is_other = |path: &PathBuf| self.seen.get(path) != seen.get(path);
         let touched: BTreeSet<PathBuf> =
             self.seen.keys().chain(seen.keys()).filter(|path| is_other(path)).cloned().collect();
@@ -235,6 +238,7 @@ impl AutomationRegistry {
     }
 
     fn load(&self, name: &str, file: &Path) -> Result<Option<Revision>, Diagnostic> {
+        refuse_link_out(&self.folder, file)?;
         let named = file.strip_prefix(&self.folder).unwrap_or(file).to_owned();
         self.revision(name, &Origin::File { named, path: file.to_owned() })
     }
@@ -287,39 +291,115 @@ pub fn scripts_in(folder: &Path) -> io::Result<Vec<PathBuf>> {
     Ok(files)
 }
 
+/// Refuses a script of a folder that is a link to a file outside of it: the messages about a script show parts of what is in
+/// it.
+///
+/// # Errors
+/// When it is one.
+pub fn refuse_link_out(folder: &Path, file: &Path) -> Result<(), Diagnostic> {
+    if !leads_out(folder, file) {
+        return Ok(());
+    }
+    let name = file.file_name().unwrap_or(file.as_os_str()).to_string_lossy();
+    let message = format!("{name} is a link that leads out of the folder");
+    Err(Diagnostic::new(message).hint("copy the script into the folder, or link to one that is in it"))
+}
+
 fn stem(file: &Path) -> String {
     file.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default()
 }
 
-/// The fingerprints of all scripts under a folder.
-fn fingerprints(
-    folder: &Path,
-    depth: usize,
-    seen: &mut BTreeMap<PathBuf, String>,
-    observer: &dyn ScanObserver,
-) -> io::Result<()> {
-    observer.reading(folder);
-    for entry in fs::read_dir(folder)? {
-        let path = entry?.path();
-        if path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b".")) {
-            continue;
-        }
-        observer.reading(&path);
-        if path.is_dir() && depth > 0 {
-            // A folder that was removed since has no scripts.
-            let _ = fingerprints(&path, depth - 1, seen, observer);
-        } else if path.extension().is_some_and(|extension| extension == "rhai") {
-            match read_regular(&path, MAX_SCRIPT_BYTES) {
-                Ok(bytes) => {
-                    seen.insert(path, fingerprint([String::from_utf8_lossy(&bytes).as_ref()]));
+/// Takes the fingerprints of all scripts under a folder. What links lead to outside of it is not looked at.
+struct Fingerprints<'a> {
+    root: &'a Path,
+    observer: &'a dyn ScanObserver,
+}
+
+impl Fingerprints<'_> {
+    fn collect(&self, folder: &Path, depth: usize, seen: &mut BTreeMap<PathBuf, String>) -> io::Result<()> {
+        self.observer.reading(folder);
+        for entry in fs::read_dir(folder)? {
+            let path = entry?.path();
+            if path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b".")) {
+                continue;
+            }
+            self.observer.reading(&path);
+            let is_script = path.extension().is_some_and(|extension| extension == "rhai");
+            if leads_out(self.root, &path) {
+                if is_script {
+                    seen.insert(path, LEADS_OUT.to_owned());
                 }
-                Err(ReadError::NotRegular | ReadError::TooLong(_)) => {
-                    seen.insert(path, String::new());
+            } else if path.is_dir() && depth > 0 {
+                // A folder that was removed since has no scripts.
+                let _ = self.collect(&path, depth - 1, seen);
+            } else if is_script {
+                match read_regular(&path, MAX_SCRIPT_BYTES) {
+                    Ok(bytes) => {
+                        seen.insert(path, fingerprint([String::from_utf8_lossy(&bytes).as_ref()]));
+                    }
+                    Err(ReadError::NotRegular | ReadError::TooLong(_)) => {
+                        seen.insert(path, String::new());
+                    }
+                    // It was removed since.
+                    Err(ReadError::Folder | ReadError::Io(_)) => {}
                 }
-                // It was removed since.
-                Err(ReadError::Folder | ReadError::Io(_)) => {}
             }
         }
+        Ok(())
     }
-    Ok(())
+}
+
+#[cfg(test)]
+#[cfg(unix)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::symlink;
+    use tempfile::TempDir;
+
+    const AUTOMATION: &str = "const automation = #{ on: [] };\nfn run() { }";
+
+    /// A folder with `外/钥匙`, and `任务`, which is served.
+    fn folder() -> TempDir {
+        let folder = tempfile::tempdir().unwrap();
+        for name in ["外", "任务"] {
+            fs::create_dir(folder.path().join(name)).unwrap();
+        }
+        fs::write(folder.path().join("外/钥匙"), "密文0123").unwrap();
+        folder
+    }
+
+    fn scanned(folder: &TempDir) -> AutomationRegistry {
+        let mut registry = AutomationRegistry::new(&folder.path().join("任务"), Tz::UTC);
+        registry.scan(&()).unwrap();
+        registry
+    }
+
+    #[test]
+    fn link_out_of_the_folder_is_stale_and_not_read() {
+        let folder = folder();
+        symlink(folder.path().join("外/钥匙"), folder.path().join("任务/k.rhai")).unwrap();
+        let registry = scanned(&folder);
+        let message = registry.stale().get("k").map(Diagnostic::one_line).unwrap_or_default();
+        assert!(message.starts_with("k.rhai is a link that leads out of the folder"), "{message}");
+    }
+
+    #[test]
+    fn link_to_a_file_of_the_folder_is_live() {
+        let folder = folder();
+        fs::create_dir(folder.path().join("任务/..data")).unwrap();
+        fs::write(folder.path().join("任务/..data/一.rhai"), AUTOMATION).unwrap();
+        symlink("..data/一.rhai", folder.path().join("任务/一.rhai")).unwrap();
+        assert!(scanned(&folder).revisions().contains_key("一"));
+    }
+
+    #[test]
+    fn one_automation_is_loaded_without_the_others() {
+        let folder = folder();
+        for name in ["一", "二"] {
+            fs::write(folder.path().join(format!("任务/{name}.rhai")), AUTOMATION).unwrap();
+        }
+        let mut registry = AutomationRegistry::new(&folder.path().join("任务"), Tz::UTC);
+        registry.load_one("二");
+        assert_eq!(registry.revisions().keys().collect::<Vec<_>>(), ["二"]);
+    }
 }

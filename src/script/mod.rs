@@ -21,7 +21,7 @@ pub use host::env::{Calls, ConfirmWrite, NullOutput, Output, RunEnv, ScriptIo, W
 pub use host::error::{ErrorKind, NoClient, ScriptFailure};
 pub use host::file::FileAccess;
 pub use source::automation::{Automation, CatchUp, CatchUpPolicy, LimitSpec, ON_FAILURE, Overlap};
-pub use source::loader::{MAX_SCRIPT_BYTES, decode_script};
+pub use source::loader::{MAX_SCRIPT_BYTES, decode_script, leads_out};
 pub use source::origin::{ImportSource, Origin, Source};
 pub use source::parameters::{Kind, Parameter};
 pub use source::parse::{declared_functions, is_incomplete, is_pure_expression, is_script};

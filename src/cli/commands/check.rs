@@ -10,7 +10,7 @@ use crate::{
     },
     host::Host,
     run::{
-        registry,
+        refuse_link_out, registry,
         schedule::{Schedule, misleading_name, trigger::Trigger},
         scripts_in,
     },
@@ -33,9 +33,17 @@ const COMPARED_FIRES: usize = 5_000;
 
 pub(crate) fn execute(host: &Host, arguments: &CheckArguments) -> anyhow::Result<u8> {
     let mut code = exit::DONE;
-    for file in files(host, &arguments.files)? {
+    for CheckedFile { file, folder } in files(host, &arguments.files)? {
         let origin = origin(host, &file)?;
-        match check_script(host, &origin, arguments.config.as_deref()) {
+        let allowed = match &folder {
+            Some(folder) => refuse_link_out(&host.folder.join(folder), &host.folder.join(&file)),
+            None => Ok(()),
+        };
+        let checked = match allowed {
+            Ok(()) => check_script(host, &origin, arguments.config.as_deref()),
+            Err(diagnostic) => Err(vec![Failure::script(diagnostic)]),
+        };
+        match checked {
             Ok(summary) => host.out.line(&summary),
             Err(failures) => {
                 for failure in failures {
@@ -82,13 +90,20 @@ fn check_script(host: &Host, origin: &Origin, config: Option<&Path>) -> Result<S
     Ok(text)
 }
 
+/// A file that is checked.
+struct CheckedFile {
+    file: PathBuf,
+    /// The folder that is checked, if the file itself was not named.
+    folder: Option<PathBuf>,
+}
+
 /// The named files, and those in the named folders.
-fn files(host: &Host, named: &[PathBuf]) -> anyhow::Result<Vec<PathBuf>> {
+fn files(host: &Host, named: &[PathBuf]) -> anyhow::Result<Vec<CheckedFile>> {
     let mut files = Vec::new();
     for path in named {
         let folder = host.folder.join(path);
         if !folder.is_dir() {
-            files.push(path.clone());
+            files.push(CheckedFile { file: path.clone(), folder: None });
             continue;
         }
         let found = scripts_in(&folder).with_context(|| format!("can't list {}", path.display()))?;
@@ -96,7 +111,9 @@ fn files(host: &Host, named: &[PathBuf]) -> anyhow::Result<Vec<PathBuf>> {
             let message = format!("there is no script in {}", path.display());
             return Err(usage_error(message, "automations are its files that end in .rhai"));
         }
-        files.extend(found.into_iter().filter_map(|file| Some(path.join(file.file_name()?))));
+        files.extend(found.into_iter().filter_map(|file| {
+            Some(CheckedFile { file: path.join(file.file_name()?), folder: Some(path.clone()) })
+        }));
     }
     Ok(files)
 }

@@ -38,6 +38,16 @@ pub(crate) fn read(path: &Path) -> Result<String, String> {
     read_text(path, MAX_SCRIPT_BYTES).map(without_interpreter_line)
 }
 
+/// Whether a file or a folder in a folder lies elsewhere: it is a link that leads out of it, or is under such a link.
+#[must_use]
+pub fn leads_out(folder: &Path, path: &Path) -> bool {
+    match (path.canonicalize(), folder.canonicalize()) {
+        (Ok(real), Ok(folder)) => !real.starts_with(folder),
+        // What is not there leads nowhere.
+        _ => false,
+    }
+}
+
 /// The text of a script; the error says why it can't be decoded.
 ///
 /// # Errors
@@ -169,9 +179,7 @@ impl<'a> Loader<'a> {
         if file.extension().is_none() {
             file.set_extension("rhai");
         }
-        let inside =
-            |file: &Path| Some(file.canonicalize().ok()?.starts_with(self.folder.canonicalize().ok()?));
-        if inside(&file) == Some(false) {
+        if leads_out(&self.folder, &file) {
             return Err(format!("the import `{path}` leads out of the script's folder through a link"));
         }
         Ok(file)

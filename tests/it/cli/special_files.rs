@@ -57,6 +57,25 @@ fn key_file_of_another_kind_is_refused() {
 }
 
 #[test]
+fn link_out_of_a_checked_folder_is_not_read() {
+    let folder = Folder::new().file("钥匙", "密文0123").file("jobs/lib/一.rhai", "print(1);");
+    symlink("../钥匙", folder.path().join("jobs/k.rhai")).expect("a link can be made");
+    symlink("lib/一.rhai", folder.path().join("jobs/一.rhai")).expect("a link can be made");
+    let finished = folder.run(&["check", "jobs"]);
+    assert_eq!((finished.code, finished.out.as_str()), (Some(1), "jobs/一.rhai: ok\n"));
+    assert!(finished.err.contains("k.rhai is a link that leads out of the folder"), "{}", finished.err);
+    assert!(!finished.err.contains("密文"), "{}", finished.err);
+}
+
+#[test]
+fn script_that_is_named_may_be_a_link() {
+    let folder = Folder::new().file("jobs/一.rhai", "print(1);").file("钥匙", "");
+    fs::create_dir(folder.path().join("else")).expect("a folder can be made");
+    symlink("../jobs/一.rhai", folder.path().join("else/一.rhai")).expect("a link can be made");
+    assert_eq!(folder.run(&["check", "else/一.rhai"]).success(), "else/一.rhai: ok\n");
+}
+
+#[test]
 fn configuration_of_another_kind_is_refused() {
     for (make, reason) in KINDS {
         let folder = Folder::new();
