@@ -151,9 +151,9 @@ impl Store {
     /// Like `compare_and_set_fire`, for several in one transaction, each as it was and as it is to be. For each: `false` when
     /// another process has changed it since, which does not concern the others.
     pub async fn compare_and_set_fires(&self, changes: &[(&Fire, Fire)]) -> Result<Vec<bool>, StoreError> {
-        let changes = changes.iter().map(|(from, to)| compare_and_set(from, to));
-        let changed = self.transaction(changes.collect()).await?;
-        Ok(changed.into_iter().map(|rows| rows == 1).collect())
+        let statements = changes.iter().map(|(from, to)| compare_and_set(from, to));
+        let rows = self.transaction(statements.collect()).await?;
+        Ok(rows.into_iter().map(|rows| rows == 1).collect())
     }
 
     /// The last fire of a trigger.

@@ -159,8 +159,8 @@ pub(super) fn file_of(
     if file.exists() && !is_script {
         return Ok(Some(file));
     }
-    let names = folder.names();
-    let near = closest_match(&name, names.iter().map(String::as_str));
+    let automations = folder.names();
+    let near = closest_match(&name, automations.iter().map(String::as_str));
     let elsewhere = if near == Some(&name) {
         String::new()
     } else {

@@ -123,8 +123,9 @@ impl ParseTrace {
             _ => {}
         }
         self.parameters = match (token, self.parameters.take()) {
-            (Token::Fn, _) => Some(ParameterList::Announced),
-            (Token::Identifier(_), Some(ParameterList::Announced)) => Some(ParameterList::Announced),
+            (Token::Fn, _) | (Token::Identifier(_), Some(ParameterList::Announced)) => {
+                Some(ParameterList::Announced)
+            }
             (Token::LeftParen, Some(ParameterList::Announced)) | (Token::Pipe, _) => {
                 Some(ParameterList::Open(0))
             }
