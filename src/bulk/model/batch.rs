@@ -1,4 +1,6 @@
 //! The items of a batch of changes, and those of them that have no outcome yet.
+//!
+//! One file because the kinds of items, their lists and what is read back of them are compared with each other.
 
 use super::failure::Failure;
 use crate::store::{BatchRow, JsonColumn, Quoting, RecordedKind, StoreError};

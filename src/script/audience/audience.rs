@@ -1,12 +1,7 @@
 //! An audience: a source of followers and the stages that narrow it down. Lazy: no call is made before a terminal
 //! operation (`terminals.rs`) runs it.
 
-#![allow(
-    deprecated,
-    reason = "rhai marks its stored contexts so for being low-level; its exact version is pinned"
-)]
-
-use super::openid_table::read_openids;
+use super::{closure::Closure, openid_table::read_openids};
 use crate::{
     api::{
         Endpoint,
@@ -15,19 +10,15 @@ use crate::{
     },
     base::{self, closest_match},
     bulk::{Change, ChangedByStep, CheckpointedJob, Listed, Paging, RecordedTag, Source, distinct},
-    script::{
-        check::comparisons::never_true,
-        host::{
-            env::RunEnv,
-            error::{ScriptError, ScriptResult},
-            openid::check_openid,
-            register::described,
-            value::{Follower, describe_type},
-        },
-        source::closures::{definition, expect_parameters, keep_values},
+    script::host::{
+        env::RunEnv,
+        error::{ScriptError, ScriptResult},
+        openid::check_openid,
+        register::described,
+        value::{Follower, describe_type},
     },
 };
-use rhai::{Array, Dynamic, Engine, EvalAltResult, FnPtr, NativeCallContext, NativeCallContextStore};
+use rhai::{Array, Dynamic, Engine, EvalAltResult, FnPtr, NativeCallContext};
 use std::{fmt, sync::Arc};
 
 /// Followers that are not listed yet.
@@ -76,53 +67,6 @@ impl SourceRef {
             Self::Openids(_) => Paging::ByCount,
             Self::ChangedByStep { .. } => Paging::ByBatch,
         }
-    }
-}
-
-/// A script's closure with its call context, so that the imports and constants that it uses are still in scope when it
-/// is called after the function that it was passed to has returned.
-#[derive(Clone)]
-pub(crate) struct Closure {
-    function: FnPtr,
-    call_context: Arc<NativeCallContextStore>,
-}
-
-impl Closure {
-    /// The closure of a terminal operation, which runs at once: it shares its variables with the code around it.
-    pub(crate) fn new(context: &NativeCallContext, function: FnPtr) -> ScriptResult<Self> {
-        expect_parameters(context, &function, 1)?;
-        let definition = definition(context.namespaces(), &function, 1);
-        if let Some(never) = definition.and_then(|definition| never_true(definition, function.curry())) {
-            return Err(ScriptError::usage(never.message, never.hint).raise());
-        }
-        Ok(Self { function, call_context: Arc::new(context.store_data()) })
-    }
-
-    /// The closure of a stage, which runs later: it keeps the values that it reads as they are now.
-    pub(crate) fn of_stage(context: &NativeCallContext, function: &FnPtr) -> ScriptResult<Self> {
-        Self::new(context, keep_values(context.namespaces(), function))
-    }
-
-    /// A digest of the plain values that the closure captured; empty if there are none.
-    fn capture_fingerprint(&self) -> String {
-        let values = self.function.curry().iter().map(Dynamic::flatten_clone);
-        let plain = values.filter(|value| value.is_string() || value.is_int() || value.is_bool());
-        let texts: Vec<String> = plain.map(|value| value.to_string()).collect();
-        if texts.is_empty() {
-            String::new()
-        } else {
-            format!(" #{}", base::fingerprint(texts.iter().map(String::as_str)))
-        }
-    }
-
-    /// Calls the closure, on the script's thread.
-    pub(crate) fn call(&self, env: &RunEnv, argument: Dynamic) -> Result<Dynamic, Box<EvalAltResult>> {
-        let engine = env.engine.get().and_then(std::sync::Weak::upgrade);
-        let Some(engine) = engine else {
-            return Err(ScriptError::usage("a closure was called after its script had ended", "").raise());
-        };
-        let context = self.call_context.create_context(&engine);
-        self.function.call_within_context(&context, (argument,))
     }
 }
 

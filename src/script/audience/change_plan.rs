@@ -2,7 +2,8 @@
 //! its endpoint, and asked here.
 
 use super::{
-    audience::{Audience, Closure, SourceRef, TagRef, to_value},
+    audience::{Audience, SourceRef, TagRef, to_value},
+    closure::Closure,
     execution::JobExecution,
 };
 use crate::{

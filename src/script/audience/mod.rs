@@ -2,6 +2,7 @@
 
 pub(crate) mod audience;
 pub(crate) mod change_plan;
+pub(crate) mod closure;
 pub(crate) mod csv;
 pub(crate) mod execution;
 pub(crate) mod job_report;

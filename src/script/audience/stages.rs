@@ -1,6 +1,9 @@
 //! The stages of a running audience: which followers pass them, one after another.
 
-use super::audience::{Audience, Closure, Stage, to_value};
+use super::{
+    audience::{Audience, Stage, to_value},
+    closure::Closure,
+};
 use crate::{
     api::{Batched, user},
     bulk::{DrawnSample, Listed},

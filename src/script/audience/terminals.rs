@@ -1,8 +1,9 @@
 //! The terminal operations of audiences, as scripts call them.
 
 use super::{
-    audience::{Audience, Closure, SourceRef, TagRef, to_value},
+    audience::{Audience, SourceRef, TagRef, to_value},
     change_plan::{Blocking, Membership, Remarking, Restoring, Tagging},
+    closure::Closure,
     csv::{Table, columns, need_details, only_openids},
     execution::JobExecution,
     opening::Opened,

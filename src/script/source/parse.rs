@@ -241,7 +241,7 @@ mod tests {
     }
 
     fn open_comment_of(text: &str) -> Option<(usize, usize)> {
-        let source = NamedSource { name: "注.rhai".to_owned(), text: text.to_owned() };
+        let source = NamedSource { name: "注.rhai".to_owned(), text: text.into() };
         let span = compile(&parser(), &source).err()?.diagnostic.span?;
         Some((span.line, span.column))
     }
