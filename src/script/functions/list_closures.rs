@@ -7,7 +7,7 @@
 use crate::script::{
     host::{
         error::{ScriptError, ScriptResult},
-        value::describe_type,
+        value::{describe_type, is_text},
     },
     source::closures::expect_parameters,
 };
@@ -263,8 +263,7 @@ pub(crate) fn register(engine: &mut Engine) {
 /// The place of a text among the entries. Rhai's own calls a function of that name, if there is one.
 fn index_of_text(list: &mut Array, wanted: ImmutableString, from: i64) -> i64 {
     let from = index(list, from);
-    let is_wanted = |entry: &Dynamic| entry.as_immutable_string_ref().is_ok_and(|entry| *entry == wanted);
-    let at = list.iter().skip(from).position(is_wanted).map(|at| at + from);
+    let at = list.iter().skip(from).position(|entry| is_text(entry, &wanted)).map(|at| at + from);
     at.and_then(|at| i64::try_from(at).ok()).unwrap_or(-1)
 }
 

@@ -290,14 +290,17 @@ fn register_plain(engine: &mut Engine) {
                 let hint = format!("write with_tag({wanted:?}), or tag_id({wanted:?}) in u.tagid_list");
                 return Err(ScriptError::usage(message, hint).raise());
             }
-            let mut buffer = [0; 4];
-            let mut is_wanted = |entry: &Dynamic| match entry.as_char() {
-                Ok(entry) => *entry.encode_utf8(&mut buffer) == *wanted,
-                Err(_) => entry.as_immutable_string_ref().is_ok_and(|entry| *entry == wanted),
-            };
-            Ok(list.as_array_ref().is_ok_and(|list| list.iter().any(&mut is_wanted)))
+            Ok(list.as_array_ref().is_ok_and(|list| list.iter().any(|entry| is_text(entry, &wanted))))
         },
     );
+}
+
+/// Whether an entry of a list is this text; a character is one of a single sign.
+pub(crate) fn is_text(entry: &Dynamic, wanted: &str) -> bool {
+    match entry.as_char() {
+        Ok(entry) => *entry.encode_utf8(&mut [0; 4]) == *wanted,
+        Err(_) => entry.as_immutable_string_ref().is_ok_and(|entry| *entry == wanted),
+    }
 }
 
 /// A function by its name; the engine's generated name of a closure is of no use.

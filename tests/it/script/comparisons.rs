@@ -41,6 +41,11 @@ fn index_of_a_text_is_its_place_and_no_call() {
 }
 
 #[test]
+fn index_of_a_text_finds_a_character() {
+    assert_eq!(outcome("print(['乙', '甲'].index_of(\"甲\"))"), ("1\n".to_owned(), String::new()));
+}
+
+#[test]
 fn comparator_by_a_name_that_does_not_exist_is_refused() {
     assert_refused("let c = [3, 1, 2]; c.sort(\"cmp\"); print(c)", "there is no function `cmp`");
 }
