@@ -40,7 +40,7 @@ pub struct RunConfig {
     pub confirm: Option<ConfirmWrite>,
     /// Where what the script prints is written.
     pub output: Arc<dyn Output>,
-    /// Called by the script's thread now and then while it computes.
+    /// Called by the script's thread when it starts, and now and then while it computes.
     pub while_computing: Option<fn()>,
     /// The memory that the script may take, where its process runs no other script.
     pub memory: Option<MemoryLimit>,

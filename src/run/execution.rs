@@ -285,7 +285,7 @@ impl OpenExecution<'_> {
 }
 
 /// The name of the threads of scripts.
-pub(super) const SCRIPT_THREAD: &str = "script";
+const SCRIPT_THREAD: &str = "script";
 
 /// From now on a panic on a script's thread prints nothing: it becomes the script's error.
 pub fn hide_script_panics() {
@@ -305,7 +305,13 @@ fn run_on_thread<T: Send>(
     work: impl FnOnce(Arc<RunEnv>) -> Result<T, ScriptFailure> + Send,
 ) -> Result<T, ScriptFailure> {
     let memory = env.io.setting_names.of(Setting::RunMemory);
-    match on_deep_stack(SCRIPT_THREAD, STACK, || work(env)) {
+    let work = || {
+        if let Some(look) = env.io.while_computing {
+            look();
+        }
+        work(env)
+    };
+    match on_deep_stack(SCRIPT_THREAD, STACK, work) {
         Ok(Ok(result)) => result,
         Ok(Err(_)) => Err(internal_error("the script met a fault in mpscript itself")),
         Err(error) => Err(ScriptFailure {

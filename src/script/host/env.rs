@@ -83,7 +83,7 @@ pub struct ScriptIo {
     pub clock: Clock,
     /// What settings are called in messages.
     pub setting_names: SettingNames,
-    /// Called by the script's thread now and then while it computes.
+    /// Called by the script's thread when it starts, and now and then while it computes.
     pub while_computing: Option<fn()>,
 }
 

@@ -15,7 +15,7 @@ use crate::{
     },
     store::{RunEnd, RunState, Store},
 };
-use std::{io, path::PathBuf, process::Stdio, sync::Arc, time::Duration};
+use std::{io, num::NonZero, path::PathBuf, process::Stdio, sync::Arc, thread, time::Duration};
 use tokio::{
     io::AsyncWriteExt,
     process::{Child, ChildStdin, Command},
@@ -60,11 +60,21 @@ pub struct ChildSettings {
     pub grace: Duration,
 }
 
+/// The processor time that the script of a run uses before it gives way to all others, while there are no more runs than
+/// processors.
+const GIVES_WAY_AFTER: Duration = Duration::from_secs(1);
+
+/// The same while there are more runs than processors. Many scripts that start at the same time and compute would keep the
+/// daemon from starting the rest.
+const GIVES_WAY_AFTER_WHEN_MANY: Duration = Duration::from_millis(10);
+
 /// Executes each run in a process of its own.
 pub struct ChildProcess {
     host: Host,
     runtime: Arc<Runtime>,
     settings: ChildSettings,
+    /// Each process holds a clone.
+    running: Arc<()>,
 }
 
 impl ChildProcess {
@@ -72,7 +82,7 @@ impl ChildProcess {
     /// with it.
     #[must_use]
     pub fn new(host: &Host, runtime: &Arc<Runtime>, settings: ChildSettings) -> Self {
-        Self { host: host.clone(), runtime: Arc::clone(runtime), settings }
+        Self { host: host.clone(), runtime: Arc::clone(runtime), settings, running: Arc::default() }
     }
 
     fn command(&self) -> Command {
@@ -123,14 +133,17 @@ impl Runner for ChildProcess {
         };
         let id = child.id().ok_or_else(|| io::Error::other("it has ended at once"))?;
         let (settings, runtime, host) = (self.settings.clone(), Arc::clone(&self.runtime), self.host.clone());
+        let running = Arc::clone(&self.running);
+        let gives_way_after = gives_way_after(Arc::strong_count(&running) - 1);
         let start = move |plan: HandlerRun, attempt: Attempt, reporter: Reporter| {
             let alive = Arc::new(());
             let handle = RunHandle::new(&alive);
             runtime.spawn(async move {
                 let run = attempt.run.clone();
-                let outcome = supervise(child, &host, &settings, plan, attempt).await;
+                let order = order(&plan, &attempt, &settings, gives_way_after);
+                let outcome = supervise(child, &host, &settings, order, plan, attempt).await;
                 reporter.report(&run, outcome);
-                drop(alive);
+                drop((alive, running));
             });
             handle
         };
@@ -143,13 +156,14 @@ async fn supervise(
     mut child: Child,
     host: &Host,
     settings: &ChildSettings,
+    order: Order,
     plan: HandlerRun,
     attempt: Attempt,
 ) -> RunOutcome {
     let (Some(stdin), Some(stdout)) = (child.stdin.take(), child.stdout.take()) else {
         return RunOutcome::Died("its process has no pipes".to_owned());
     };
-    let order = match serde_json::to_string(&order(&plan, &attempt, settings)) {
+    let order = match serde_json::to_string(&order) {
         Ok(order) => order,
         Err(error) => return RunOutcome::NotRecorded(format!("its order can't be written as JSON: {error}")),
     };
@@ -191,7 +205,13 @@ async fn supervise(
     }
 }
 
-fn order(plan: &HandlerRun, attempt: &Attempt, settings: &ChildSettings) -> Order {
+/// The processor time after which the script of a run gives way, which is among this many.
+fn gives_way_after(runs: usize) -> Duration {
+    let processors = thread::available_parallelism().map_or(1, NonZero::get);
+    if runs <= processors { GIVES_WAY_AFTER } else { GIVES_WAY_AFTER_WHEN_MANY }
+}
+
+fn order(plan: &HandlerRun, attempt: &Attempt, settings: &ChildSettings, gives_way_after: Duration) -> Order {
     let (config, options) = (&plan.connected.config, &plan.connected.options);
     Order {
         run: attempt.run.clone(),
@@ -211,6 +231,7 @@ fn order(plan: &HandlerRun, attempt: &Attempt, settings: &ChildSettings) -> Orde
         files: config.files.clone(),
         scratch_folder: config.scratch_folder.clone(),
         store: settings.store.clone(),
+        gives_way_after,
         memory: settings.memory,
     }
 }

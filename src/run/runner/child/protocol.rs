@@ -9,7 +9,7 @@ use crate::{
     store::{Store, StoreError},
 };
 use serde::{Deserialize, Serialize};
-use std::path::PathBuf;
+use std::{path::PathBuf, time::Duration};
 
 /// What the process is to run; the first line of its standard input. Secrets travel here and nowhere else: the store's
 /// password, and the keys of the account's callback.
@@ -30,6 +30,8 @@ pub(super) struct Order {
     pub files: FileAccess,
     pub scratch_folder: PathBuf,
     pub store: StoreAddress,
+    /// The processor time after which the script only gets what no other thread wants.
+    pub gives_way_after: Duration,
     /// The most bytes that the run may take, if there is a limit.
     pub memory: Option<u64>,
 }

@@ -48,7 +48,6 @@ pub fn work(host: &Host, runtime: &Runtime) -> Result<(), Refused> {
         serde_json::from_str(&line).map_err(|error| Refused(format!("the order can't be read: {error}")))?;
     drop(line);
     confine::bind_to_parent(order.parent)?;
-    runtime.spawn(confine::yield_processor());
     let daemon = DaemonStream { out: host.out.clone() };
     let cancel = Cancel::default();
     let questions = Questions::default();
@@ -219,6 +218,7 @@ fn run(
         cancel: cancel.clone(),
         run: Arc::default(),
     };
+    confine::give_way_after(order.gives_way_after);
     // From here on it is the script that takes memory.
     if let Some(bytes) = order.memory {
         confine::limit_memory(bytes)?;
