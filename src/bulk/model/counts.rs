@@ -82,7 +82,7 @@ pub struct CountsSnapshot {
     /// Followers that did not.
     pub unmatched: u64,
     /// Listed openids that have unsubscribed.
-    #[serde(rename = "gone")]
+    #[serde(alias = "gone")]
     pub unsubscribed: u64,
     /// Matched followers that were already in the desired state.
     pub already: u64,

@@ -37,8 +37,8 @@ pub struct Totals {
     pub matched: u64,
     /// Followers that did not.
     pub unmatched: u64,
-    /// Listed people who no longer follow. Stored and written reports call the count `gone`.
-    #[serde(rename = "gone")]
+    /// Listed people who no longer follow.
+    #[serde(alias = "gone")]
     pub unsubscribed: u64,
     /// Listed openids that were not looked at: there were enough, or the job ended early.
     pub unread: u64,
@@ -334,13 +334,13 @@ pub struct RunReport {
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub left_today: BTreeMap<String, u64>,
     /// The undo steps that were skipped.
-    #[serde(default, rename = "set_aside", skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, alias = "set_aside", skip_serializing_if = "Vec::is_empty")]
     pub not_undone: Vec<String>,
     /// From the start to the end, in whole milliseconds.
     #[serde(rename = "elapsed_ms", with = "millis")]
     pub elapsed: Duration,
     /// One entry for each terminal operation, in order.
-    #[serde(rename = "ends")]
+    #[serde(alias = "ends")]
     pub operations: Vec<OperationReport>,
 }
 
@@ -418,7 +418,7 @@ mod tests {
 
     /// An operation of a report as the store holds it.
     const STORED: &str = r#"{"end":"tag","target":"贵宾","state":"done","listed":12000,"fetched":12000,
-        "matched":60,"unmatched":11928,"gone":12,"unread":0,"changed":60,"already":0,"skipped":0,"failed":[],
+        "matched":60,"unmatched":11928,"unsubscribed":12,"unread":0,"changed":60,"already":0,"skipped":0,"failed":[],
         "calls":{"GET /cgi-bin/user/get":2},"elapsed_ms":1604}"#;
 
     #[test]
@@ -427,6 +427,18 @@ mod tests {
         assert_eq!((report.operation, report.is_of_changes()), (TerminalKind::Tag, true));
         let written: serde_json::Value = serde_json::to_value(&report).expect("it has a JSON form");
         assert_eq!(written, serde_json::from_str::<serde_json::Value>(STORED).expect("it is JSON"));
+    }
+
+    #[test]
+    fn report_of_an_earlier_version_decodes_by_the_names_of_that_version() {
+        let operation = STORED.replace("unsubscribed", "gone");
+        let stored = format!(
+            r#"{{"state":"done","dry_run":false,{},"set_aside":["第 1 步"],"ends":[{operation}]}}"#,
+            operation.split_once(r#""state":"done","#).expect("it has a state").1.trim_end_matches('}')
+        );
+        let report: RunReport = serde_json::from_str(&stored).expect("it decodes");
+        let counts = (report.totals.unsubscribed, report.not_undone.len(), report.operations[0].totals.unsubscribed);
+        assert_eq!(counts, (12, 1, 12));
     }
 
     #[test]

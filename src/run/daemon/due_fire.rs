@@ -87,23 +87,23 @@ pub(super) struct RelatedFire<'a> {
 
 /// A run that takes longer than the time to the next fire of its handler.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Outlived {
+pub(super) struct Overrun {
     /// How long it has been running.
     pub runs: Duration,
     /// After which time the next fire came.
     pub interval: Duration,
 }
 
-/// Whether the run of another fire has outlived the time to a due one, which therefore is skipped or waits.
-pub(super) fn outlived(
+/// Whether the run of another fire has overrun the time to a due one, which therefore is skipped or waits.
+pub(super) fn overrun(
     due: &Fire,
     RelatedFire { fire: running, relation }: RelatedFire<'_>,
     transition: StartTransition,
     now: EpochMs,
-) -> Option<Outlived> {
+) -> Option<Overrun> {
     let is_held_up = matches!(transition, StartTransition::Skip | StartTransition::Wait);
     let (runs, interval) = (now.since(running.updated_at), due.scheduled_at.since(running.scheduled_at));
-    (relation == RunningFire::Other && is_held_up && runs >= interval).then_some(Outlived { runs, interval })
+    (relation == RunningFire::Other && is_held_up && runs >= interval).then_some(Overrun { runs, interval })
 }
 
 /// What becomes of a fire that can't start yet.
@@ -261,35 +261,35 @@ mod tests {
     }
 
     #[test]
-    fn run_that_lasts_to_the_next_fire_has_outlived_it() {
+    fn run_that_lasts_to_the_next_fire_has_overrun_it() {
         let (due, other) = (fire("every 1m", 120), fire("every 1m", 60));
-        let seen = outlived(
+        let seen = overrun(
             &due,
             RelatedFire { fire: &other, relation: RunningFire::Other },
             StartTransition::Skip,
             at(120),
         );
-        assert_eq!(seen, Some(Outlived { runs: SECOND * 60, interval: SECOND * 60 }));
+        assert_eq!(seen, Some(Overrun { runs: SECOND * 60, interval: SECOND * 60 }));
     }
 
     #[test]
-    fn run_that_a_later_fire_waits_for_has_outlived_it() {
+    fn run_that_a_later_fire_waits_for_has_overrun_it() {
         let (due, other) = (fire("every 1m", 120), fire("every 1m", 60));
-        let seen = outlived(
+        let seen = overrun(
             &due,
             RelatedFire { fire: &other, relation: RunningFire::Other },
             StartTransition::Wait,
             at(180),
         );
-        assert_eq!(seen, Some(Outlived { runs: SECOND * 120, interval: SECOND * 60 }));
+        assert_eq!(seen, Some(Overrun { runs: SECOND * 120, interval: SECOND * 60 }));
     }
 
     #[test]
-    fn run_that_began_late_has_not_outlived_the_next_fire() {
+    fn run_that_began_late_has_not_overrun_the_next_fire() {
         let (due, other) = (fire("every 1m", 120), fire("every 1m", 60));
         let late = Fire { updated_at: at(90), ..other };
         assert_eq!(
-            outlived(
+            overrun(
                 &due,
                 RelatedFire { fire: &late, relation: RunningFire::Other },
                 StartTransition::Skip,
@@ -300,10 +300,10 @@ mod tests {
     }
 
     #[test]
-    fn run_that_is_replaced_has_not_outlived_the_next_fire() {
+    fn run_that_is_replaced_has_not_overrun_the_next_fire() {
         let (due, other) = (fire("every 1m", 120), fire("every 1m", 60));
         assert_eq!(
-            outlived(
+            overrun(
                 &due,
                 RelatedFire { fire: &other, relation: RunningFire::Other },
                 StartTransition::Replace,
@@ -314,9 +314,9 @@ mod tests {
     }
 
     #[test]
-    fn run_of_another_handler_has_not_outlived_the_next_fire() {
+    fn run_of_another_handler_has_not_overrun_the_next_fire() {
         let (due, other) = (fire("every 1m", 120), fire("every 1m 周报", 60));
-        let seen = outlived(
+        let seen = overrun(
             &due,
             RelatedFire { fire: &other, relation: RunningFire::OtherHandler },
             StartTransition::Wait,

@@ -54,8 +54,8 @@ pub(super) struct FireRunner {
     failed_starts: FailedStarts,
     capacity: Capacity,
     preparations: Preparations,
-    /// The last run of each automation of which the log says that it has outlived the time to the next fire.
-    outlived: BTreeMap<AutomationId, String>,
+    /// The last run of each automation of which the log says that it has overrun the time to the next fire.
+    overrun: BTreeMap<AutomationId, String>,
 }
 
 impl FireRunner {
@@ -71,7 +71,7 @@ impl FireRunner {
             failed_starts: FailedStarts::default(),
             capacity: Capacity { max, is_full: false },
             preparations: Preparations::new(connector),
-            outlived: BTreeMap::new(),
+            overrun: BTreeMap::new(),
         }
     }
 
@@ -303,9 +303,9 @@ impl FireRunner {
         fail_fire(&self.process, &mut self.queue, failed, end)
     }
 
-    /// Notes that the run of this fire has outlived the time to the next one; whether it was not noted before.
-    pub(super) fn note_outlived(&mut self, fire: &Fire) -> bool {
-        let before = self.outlived.insert(fire.automation.clone(), fire.run.clone());
+    /// Notes that the run of this fire has overrun the time to the next one; whether it was not noted before.
+    pub(super) fn note_overrun(&mut self, fire: &Fire) -> bool {
+        let before = self.overrun.insert(fire.automation.clone(), fire.run.clone());
         before.as_ref() != Some(&fire.run)
     }
 

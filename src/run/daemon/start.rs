@@ -2,8 +2,8 @@
 
 use super::{
     due_fire::{
-        self, DueState, FireBehind, FireCall, Held, Limited, Outlived, RelatedFire, behind_another,
-        beyond_bound, claimed_after, limited, outlived, relation, served,
+        self, DueState, FireBehind, FireCall, Held, Limited, Overrun, RelatedFire, behind_another,
+        beyond_bound, claimed_after, limited, overrun, relation, served,
     },
     ended_fire::FireEnd,
     finish::{FailedFire, close_fire},
@@ -131,8 +131,8 @@ fn apply_overlap_policy(
     };
     let (other, transition) =
         (related.fire, on_due(overlap, related.relation, claimed_after(revision, fire)));
-    if let Some(times) = outlived(fire, related, transition, runner.process().now()) {
-        log_outlived(runner, other, times, transition);
+    if let Some(times) = overrun(fire, related, transition, runner.process().now()) {
+        log_overrun(runner, other, times, transition);
     }
     match transition {
         StartTransition::Start => Ok(None),
@@ -150,8 +150,8 @@ fn apply_overlap_policy(
 
 /// Logs once of each run that it takes longer than the time to the next fire of its handler: if that is the rule,
 /// most fires of it do not run.
-fn log_outlived(runner: &mut FireRunner, other: &Fire, times: Outlived, transition: StartTransition) {
-    if !runner.note_outlived(other) {
+fn log_overrun(runner: &mut FireRunner, other: &Fire, times: Overrun, transition: StartTransition) {
+    if !runner.note_overrun(other) {
         return;
     }
     let seconds = |span: Duration| humantime::format_duration(Duration::from_secs(span.as_secs()));

@@ -93,7 +93,7 @@ pub(crate) fn kinds() -> Vec<ValueKind> {
         },
         ValueKind {
             name: "Report",
-            doc: "What a terminal operation did. listed = matched + unmatched + gone + unread, and matched = changed + already + skipped + failed.",
+            doc: "What a terminal operation did. listed = matched + unmatched + unsubscribed + unread, and matched = changed + already + skipped + failed.",
             fields: declared(value::REPORT_FIELDS),
         },
         ValueKind {

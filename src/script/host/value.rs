@@ -357,7 +357,7 @@ pub(crate) const REPORT_FIELDS: &[DeclaredField] = &[
     ("fetched", "int", "Followers whose details were fetched."),
     ("matched", "int", "Followers that passed every stage."),
     ("unmatched", "int", "Followers that did not."),
-    ("gone", "int", "Who is listed and no longer follows."),
+    ("unsubscribed", "int", "Who is listed and no longer follows."),
     ("unread", "int", "Who was not looked at any more."),
     ("changed", "int", "Followers that were changed."),
     ("already", "int", "Followers who were in the desired state already."),
@@ -397,7 +397,7 @@ fn register_report(engine: &mut Engine, names: SettingNames) {
         .register_get("fetched", |report: &mut OperationReport| count(report.totals.fetched))
         .register_get("matched", |report: &mut OperationReport| count(report.totals.matched))
         .register_get("unmatched", |report: &mut OperationReport| count(report.totals.unmatched))
-        .register_get("gone", |report: &mut OperationReport| count(report.totals.unsubscribed))
+        .register_get("unsubscribed", |report: &mut OperationReport| count(report.totals.unsubscribed))
         .register_get("unread", |report: &mut OperationReport| count(report.totals.unread))
         .register_get("changed", |report: &mut OperationReport| count(report.totals.changed))
         .register_get("already", |report: &mut OperationReport| count(report.totals.already))

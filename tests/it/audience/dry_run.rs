@@ -159,7 +159,7 @@ fn dry_run_reports_what_would_change() {
          tag::delete(t); print(tag::list().len());";
     let (finished, report) = run_on(&account, script, &["--dry-run"]);
     assert_eq!((finished.code, finished.out.as_str()), (Some(0), "true\n0\n120\n2\n"), "{}", finished.err);
-    let end = &report["ends"][2];
+    let end = &report["operations"][2];
     let samples: Vec<&str> =
         end["samples"].as_array().into_iter().flatten().filter_map(|one| one.as_str()).collect();
     // 1,998 openids in the call (two of the 2,000 have left, for whom it would be refused), and the 120 of the job.
@@ -222,7 +222,7 @@ fn dry_run_names_openids_that_would_be_refused() {
     let script = "followers().remark(|u| if u.sex == 9 { () } else { \"一二三四五六七八九十\" });";
     let (finished, report) = run_on(&account, script, &["--dry-run", "--quiet"]);
     assert_eq!(finished.code, Some(3), "{}", finished.err);
-    let end = &report["ends"][0];
+    let end = &report["operations"][0];
     assert_eq!((counts(end, ["matched", "changed"]), &end["failed"][0]["errcode"]), ([5, 0], &json!(40092)));
     // A tag that only the dry run has made has no members that could be asked for.
     let openids = json!(account.openids());

@@ -67,7 +67,7 @@ fn invalid_openids_with_details_fail_or_count_as_unsubscribed() {
     let (finished, report) = run_on(&account, &script, &[]);
     assert_eq!((finished.code, finished.err.as_str()), (Some(3), ONE_FAILED));
     // The platform answers alike for openids that unsubscribed and that never followed.
-    assert_eq!(counts(&report, ["listed", "matched", "gone", "changed", "failed"]), [100, 98, 2, 97, 1]);
+    assert_eq!(counts(&report, ["listed", "matched", "unsubscribed", "changed", "failed"]), [100, 98, 2, 97, 1]);
     assert_eq!(
         (&report["failed"][0]["openid"], &report["failed"][0]["errcode"]),
         (&json!("bad"), &json!(40003))
@@ -128,7 +128,7 @@ fn caught_error_has_its_fields() {
          [(), \"tag::attach: `tagid` must be an integer, not a string\"]\n后面\n"
     );
     // An id that no tag has is refused before a list is begun.
-    assert_eq!(report["ends"], json!([]));
+    assert_eq!(report["operations"], json!([]));
 }
 
 #[test]
@@ -186,7 +186,7 @@ fn throwing_closure_ends_the_job_with_its_counts() {
     // flight at once; and none has a follower whom the filter did not let pass.
     assert!((50..=500).contains(&changed), "{changed}");
     assert_eq!(
-        (&report["ends"][0]["state"], &report["ends"][1]["state"]),
+        (&report["operations"][0]["state"], &report["operations"][1]["state"]),
         (&json!("error"), &json!("error"))
     );
 }
@@ -223,7 +223,7 @@ fn transient_faults_lose_no_follower() {
     let (finished, report) = run_on(&account, "followers().tag(\"老客户\");", &[]);
     finished.success();
     assert_eq!(
-        counts(&report, ["listed", "matched", "gone", "changed", "failed"]),
+        counts(&report, ["listed", "matched", "unsubscribed", "changed", "failed"]),
         [1_200, 1_199, 1, 1_199, 0]
     );
     assert_eq!(tagged(&account, "老客户"), 1_199);
@@ -275,7 +275,7 @@ fn token_revoked_during_a_job_is_renewed_once() {
     }
     account.control("tokens/revoke", json!({}));
     running.finish().success();
-    assert_eq!(counts(&folder.json("report.json"), ["changed", "gone", "failed"]), [2_997, 3, 0]);
+    assert_eq!(counts(&folder.json("report.json"), ["changed", "unsubscribed", "failed"]), [2_997, 3, 0]);
     assert_eq!((tagged(&account, "老客户"), &stats()["tokens_issued"]), (2_997, &json!(2)));
 }
 

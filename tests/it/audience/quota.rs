@@ -18,7 +18,7 @@ fn run(sandbox: &SandboxProcess, folder: &Folder, script: &str, arguments: &[&st
 
 fn estimate(folder: &Folder) -> Value {
     let report = folder.json("report.json");
-    let estimates = report["ends"][0]["estimate"].as_array().expect("there is an estimate").clone();
+    let estimates = report["operations"][0]["estimate"].as_array().expect("there is an estimate").clone();
     estimates.iter().map(|estimate| json!([estimate["call"], estimate["calls"]])).collect()
 }
 

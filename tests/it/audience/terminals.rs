@@ -45,7 +45,7 @@ fn untag_changes_only_followers_with_the_tag() {
     let script = "followers().take(120).tag(\"展台\"); print(followers().untag(\"展台\").changed);";
     let (finished, report) = run_on(&account, script, &[]);
     assert_eq!(finished.success(), "120\n");
-    let untag = &report["ends"][1];
+    let untag = &report["operations"][1];
     assert_eq!(
         counts(untag, ["listed", "matched", "changed", "already", "skipped"]),
         [300, 300, 120, 180, 0]
@@ -181,7 +181,7 @@ fn report_fields_are_readable_in_the_script() {
     let script = format!(
         "let r = openids({}).tag(\"老客户\");
          print([r.end, r.target, r.state]);
-         print([r.listed, r.fetched, r.matched, r.unmatched, r.gone, r.unread, r.changed, r.already, r.skipped]);
+         print([r.listed, r.fetched, r.matched, r.unmatched, r.unsubscribed, r.unread, r.changed, r.already, r.skipped]);
          print(r.failed.len()); let f = r.failed[0]; print([f.openid, f.errcode, f.errmsg, f.rid.len() > 0]);
          print(r.calls[\"{POST_ATTACH}\"] > 0 && r.elapsed_ms >= 0);",
         list(&[&account.openids()[..3], &["bad".to_owned()]].concat())
@@ -351,12 +351,12 @@ fn sample_keeps_list_order_and_differs_each_time() {
         print(places[49] >= 50);";
     let (finished, report) = run_on(&account, script, &[]);
     assert_eq!(finished.success(), "false\n[50, 5, 4, 0, 20]\ntrue\ntrue\n");
-    let end = &report["ends"][0];
+    let end = &report["operations"][0];
     assert_eq!(end["listed"], 400);
     assert_eq!(counts(end, ["matched", "unread"]), [50, 0]);
-    assert_eq!(end["unmatched"].as_u64().unwrap() + end["gone"].as_u64().unwrap(), 350);
+    assert_eq!(end["unmatched"].as_u64().unwrap() + end["unsubscribed"].as_u64().unwrap(), 350);
     // Of those whom a later step wants no more nothing is known.
-    assert_eq!(counts(&report["ends"][3], ["matched", "unread", "unmatched"]), [4, 5, 391]);
+    assert_eq!(counts(&report["operations"][3], ["matched", "unread", "unmatched"]), [4, 5, 391]);
 }
 
 #[test]

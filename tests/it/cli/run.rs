@@ -27,7 +27,7 @@ fn main_job_tags_the_scene_in_the_fewest_calls() {
     let report = folder.json("report.json");
     assert_adds_up(&report);
     let names =
-        ["listed", "fetched", "matched", "unmatched", "gone", "unread", "changed", "already", "skipped"];
+        ["listed", "fetched", "matched", "unmatched", "unsubscribed", "unread", "changed", "already", "skipped"];
     assert_eq!(counts(&report, names), [10_000, 10_000, 1_234, 8_756, 10, 0, 1_234, 0, 0]);
     assert_eq!(
         report["calls"],
@@ -41,7 +41,7 @@ fn main_job_tags_the_scene_in_the_fewest_calls() {
         })
     );
     assert_eq!(report["writes"], json!({"tag_create": 1, "tag_attach": 25}));
-    assert_eq!((&report["state"], &report["ends"][0]["target"]), (&json!("done"), &json!("QR 98765")));
+    assert_eq!((&report["state"], &report["operations"][0]["target"]), (&json!("done"), &json!("QR 98765")));
     let expected = "\
 tag `QR 98765`: done in …
   listed                10,000

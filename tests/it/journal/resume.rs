@@ -380,7 +380,7 @@ fn caught_job_failure_is_in_the_resumed_report() {
     let script = "try { followers().tag(7777); } catch (e) { print(e.errcode); } followers().tag(\"会员\");";
     let folder = killed_at(&sandbox, script, "batch-call:4");
     assert_eq!(resume(&folder).success(), "45159\n");
-    let ends = &folder.json("report.json")["ends"];
+    let ends = &folder.json("report.json")["operations"];
     let rows: Vec<Value> = (0..2).map(|at| json!([ends[at]["target"], ends[at]["state"]])).collect();
     assert_eq!(json!(rows), json!([["7777", "error"], ["会员", "done"]]));
 }
