@@ -76,7 +76,8 @@ endpoint! {
 endpoint! {
     /// Gives every tag of the account with its number of followers.
     ///
-    /// The starred group (星标组, id 2) is always among them; counts may lag behind.
+    /// The starred group (星标组, id 2) is always among them; counts may lag behind. An entry that can't be decoded is an
+    /// error: in a list without it, its name would seem to be free.
     /// Source: 获取标签 (getTags).
     ///
     /// ```rhai

@@ -313,7 +313,7 @@ fn run_on_thread<T: Send>(
     };
     match on_deep_stack(SCRIPT_THREAD, STACK, work) {
         Ok(Ok(result)) => result,
-        Ok(Err(_)) => Err(internal_error("the script met a fault in mpscript itself")),
+        Ok(Err(_)) => Err(internal_error("an internal error of mpscript ended the script")),
         Err(error) => Err(ScriptFailure {
             diagnostic: Diagnostic::new(format!("no thread for the script: {error}")).hint(format!(
                 "the limits of processes or of memory may be too low (ulimit -u, TasksMax=, {memory})"

@@ -185,7 +185,7 @@ mod linux {
         }
     }
 
-    /// What can be taken without that the system ends a process, in bytes.
+    /// How many bytes can be taken before the system runs out of memory.
     fn available() -> Option<u64> {
         let machine = read_text(Path::new("/proc/meminfo"), MAX_TEXT).ok().and_then(|text| {
             let kib = field(&text, "MemAvailable:")?;

@@ -1,4 +1,4 @@
-//! The reason of a fire, as its column keeps it. Which of the two kinds a row holds is told by its kind and state, so that
+//! The reason of a fire, as its column keeps it. The kind and the state of a row say which of the two it holds, so that
 //! no text of a script is ever taken for a failure: a claimed failure hook has the failure that it reports, every other
 //! fire has a note.
 

@@ -53,7 +53,7 @@ pub struct Totals {
 /// A count of a report, as it is shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CountRow {
-    /// How deep it stands: what is deeper adds up to what it stands under.
+    /// How far it is indented: the counts of the next level add up to the count above them.
     pub depth: usize,
     /// Its name.
     pub name: &'static str,
@@ -122,11 +122,11 @@ impl Totals {
     }
 }
 
-/// The report of one terminal operation. Stored and written reports call the operation `end`.
+/// The report of one terminal operation.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct OperationReport {
     /// What it did: `tag`, `count`.
-    #[serde(rename = "end")]
+    #[serde(alias = "end")]
     pub operation: TerminalKind,
     /// What it did it to.
     #[serde(flatten, with = "target")]
@@ -417,7 +417,7 @@ mod tests {
     use super::*;
 
     /// An operation of a report as the store holds it.
-    const STORED: &str = r#"{"end":"tag","target":"贵宾","state":"done","listed":12000,"fetched":12000,
+    const STORED: &str = r#"{"operation":"tag","target":"贵宾","state":"done","listed":12000,"fetched":12000,
         "matched":60,"unmatched":11928,"unsubscribed":12,"unread":0,"changed":60,"already":0,"skipped":0,"failed":[],
         "calls":{"GET /cgi-bin/user/get":2},"elapsed_ms":1604}"#;
 
@@ -431,13 +431,14 @@ mod tests {
 
     #[test]
     fn report_of_an_earlier_version_decodes_by_the_names_of_that_version() {
-        let operation = STORED.replace("unsubscribed", "gone");
+        let operation = STORED.replace("unsubscribed", "gone").replace("operation", "end");
         let stored = format!(
             r#"{{"state":"done","dry_run":false,{},"set_aside":["第 1 步"],"ends":[{operation}]}}"#,
             operation.split_once(r#""state":"done","#).expect("it has a state").1.trim_end_matches('}')
         );
         let report: RunReport = serde_json::from_str(&stored).expect("it decodes");
-        let counts = (report.totals.unsubscribed, report.not_undone.len(), report.operations[0].totals.unsubscribed);
+        let counts =
+            (report.totals.unsubscribed, report.not_undone.len(), report.operations[0].totals.unsubscribed);
         assert_eq!(counts, (12, 1, 12));
     }
 

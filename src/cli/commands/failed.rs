@@ -68,7 +68,7 @@ fn list(host: &Host, id: &str, report: &RunReport) {
 
 fn as_csv(report: &RunReport) -> anyhow::Result<String> {
     let mut writer = csv::Writer::from_writer(Vec::new());
-    writer.write_record(["openid", "end", "errcode", "errmsg", "rid"])?;
+    writer.write_record(["openid", "operation", "errcode", "errmsg", "rid"])?;
     for (job, failed) in failures(report) {
         let code = failed.errcode.map(|code| code.to_string()).unwrap_or_default();
         let rid = failed.rid.as_deref().unwrap_or_default();

@@ -66,8 +66,8 @@ impl fmt::Display for ClockJump {
             ),
             Self::Back(_) => write!(
                 f,
-                "the clock was set back by {shown}: intervals go on with the time that passes, and cron fires what \
-                 has not run yet when the clock reaches it"
+                "the clock was set back by {shown}: intervals continue by elapsed time, and cron fires what has \
+                 not run yet when the clock reaches it"
             ),
         }
     }

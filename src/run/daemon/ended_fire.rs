@@ -34,7 +34,7 @@ impl FireEnd {
 /// Why a fire is closed whose run can't be found.
 pub(super) const RUN_DELETED: &str = "the record of its run was deleted";
 
-/// What is counted of a fire, and asked of its run, when that has come to its end.
+/// What decides how a fire is closed once its run has ended.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct FinishedRun {
     /// Why the daemon had asked it to stop, if it had.

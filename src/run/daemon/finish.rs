@@ -75,10 +75,9 @@ pub(super) fn close_skipped(process: &Process, fires: &[(Fire, String)]) -> Resu
     let changes: Vec<_> =
         fires.iter().map(|(fire, reason)| (fire, closed(process, fire, closing(reason)))).collect();
     let are_ours = process.wait(process.store.compare_and_set_fires(&changes))?;
-    for (((_, reason), (_, closed)), is_ours) in fires.iter().zip(&changes).zip(are_ours) {
-        if is_ours {
-            report_closed(process, closed, closing(reason));
-        }
+    let written = changes.iter().zip(are_ours).filter(|(_, is_ours)| *is_ours);
+    for ((_, closed), _) in written {
+        report_closed(process, closed, closing(closed.reason.note()));
     }
     Ok(())
 }

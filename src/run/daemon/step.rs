@@ -60,7 +60,7 @@ pub(super) struct DamagedRows(BTreeSet<String>);
 impl DamagedRows {
     /// Logs a row that can't be decoded, once.
     pub(super) fn report(&mut self, error: &StoreError, log: &DaemonLog) {
-        let text = format!("what needs this row waits, all else goes on: {error} ({})", error.hint());
+        let text = format!("what needs this row waits, all else continues: {error} ({})", error.hint());
         if self.0.insert(error.to_string()) {
             log.daemon(Level::Error, &text);
         }

@@ -642,7 +642,7 @@ impl<'a> Inference<'a> {
         }
     }
 
-    /// Notes that the script tells the types of a variable, or of a part of it, apart by itself with `type_of`.
+    /// Treats a variable, or a part of it, as of unknown type: the script looks at its type itself with `type_of`.
     fn leave_open(&mut self, place: &Place) {
         self.bindings.set(place, &ValueType::Unknown);
     }

@@ -1,4 +1,4 @@
-//! What is done with values in a program, as inference tells it to the checks.
+//! The operations on values that inference has found in a program, for the checks to judge.
 
 use crate::script::host::value_type::ValueType;
 use rhai::{Expr, FnCallExpr, Position};

@@ -172,7 +172,7 @@ fn rows_of(value: &Dynamic, from: usize, max_rows: usize) -> Option<Rendered> {
         (words(&["id", "name", "count"]), rows.collect())
     } else if first.is::<OperationReport>() {
         let rows = part().filter_map(|(_, value)| Some(report(&*value.read_lock::<OperationReport>()?)));
-        (words(&["end", "state", "listed", "matched", "changed", "failed"]), rows.collect())
+        (words(&["operation", "state", "listed", "matched", "changed", "failed"]), rows.collect())
     } else if let Some(keys) = keys_of(&list) {
         let cell = |map: &Map, key: &String| {
             map.get(key.as_str()).map(|value| in_a_cell(&cut(value, LEVELS, PAGE_ROWS))).unwrap_or_default()

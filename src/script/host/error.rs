@@ -87,7 +87,7 @@ impl ScriptError {
                 "please report it with the script",
             ),
             JournalError::Closed | JournalError::Fenced => {
-                Self::usage(error.to_string(), format!("mpscript show {run} tells how it stands"))
+                Self::usage(error.to_string(), format!("mpscript show {run} shows its state"))
             }
             JournalError::ReplayMismatch { .. } | JournalError::NotReplayed { .. } => Self::usage(
                 format!("the run differs from what was recorded: {error}"),

@@ -349,16 +349,20 @@ pub(crate) fn field_unknown(name: &str) -> ScriptError {
 
 /// The fields of a report.
 pub(crate) const REPORT_FIELDS: &[DeclaredField] = &[
-    ("end", "String", "The terminal operation: `tag`, `count`, …"),
+    ("operation", "String", "The terminal operation: `tag`, `count`, …"),
     ("target", "String", "The tag, for `tag` and `untag`."),
-    ("state", "String", "`done`, `cancelled` or `error`."),
+    ("state", "String", "`done`, `done_with_failures`, `cancelled` or `error`."),
     ("listed", "int", "How many were listed."),
     ("missing", "int", "How many the platform counts and did not list; more than 0 is a failure."),
     ("fetched", "int", "Followers whose details were fetched."),
     ("matched", "int", "Followers that passed every stage."),
     ("unmatched", "int", "Followers that did not."),
     ("unsubscribed", "int", "Who is listed and no longer follows."),
-    ("unread", "int", "Who was not looked at any more."),
+    (
+        "unread",
+        "int",
+        "Listed openids that were not looked at: there were enough, or the operation ended early.",
+    ),
     ("changed", "int", "Followers that were changed."),
     ("already", "int", "Followers who were in the desired state already."),
     ("skipped", "int", "Followers that were left as they are."),
@@ -387,7 +391,7 @@ fn register_report(engine: &mut Engine, names: SettingNames) {
     }
     engine
         .register_type_with_name::<OperationReport>("Report")
-        .register_get("end", |report: &mut OperationReport| report.operation.as_str())
+        .register_get("operation", |report: &mut OperationReport| report.operation.as_str())
         .register_get("target", |report: &mut OperationReport| {
             report.target.as_ref().map(ToString::to_string).to_script()
         })

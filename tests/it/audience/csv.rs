@@ -27,7 +27,7 @@ fn openids_round_trip_through_csv_without_details() {
     assert_eq!(finished.success(), "120\n");
     assert_eq!(report["calls"].get(POST_BATCH_INFO), None);
     let end = &report["operations"][0];
-    assert_eq!((&end["end"], &end["target"]), (&json!("write_csv"), &json!("关注者.csv")));
+    assert_eq!((&end["operation"], &end["target"]), (&json!("write_csv"), &json!("关注者.csv")));
     assert_eq!(counts(end, ["matched", "changed", "skipped"]), [120, 0, 120]);
 }
 

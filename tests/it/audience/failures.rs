@@ -67,7 +67,10 @@ fn invalid_openids_with_details_fail_or_count_as_unsubscribed() {
     let (finished, report) = run_on(&account, &script, &[]);
     assert_eq!((finished.code, finished.err.as_str()), (Some(3), ONE_FAILED));
     // The platform answers alike for openids that unsubscribed and that never followed.
-    assert_eq!(counts(&report, ["listed", "matched", "unsubscribed", "changed", "failed"]), [100, 98, 2, 97, 1]);
+    assert_eq!(
+        counts(&report, ["listed", "matched", "unsubscribed", "changed", "failed"]),
+        [100, 98, 2, 97, 1]
+    );
     assert_eq!(
         (&report["failed"][0]["openid"], &report["failed"][0]["errcode"]),
         (&json!("bad"), &json!(40003))

@@ -180,7 +180,7 @@ fn report_fields_are_readable_in_the_script() {
     let account = Account::of(50);
     let script = format!(
         "let r = openids({}).tag(\"老客户\");
-         print([r.end, r.target, r.state]);
+         print([r.operation, r.target, r.state]);
          print([r.listed, r.fetched, r.matched, r.unmatched, r.unsubscribed, r.unread, r.changed, r.already, r.skipped]);
          print(r.failed.len()); let f = r.failed[0]; print([f.openid, f.errcode, f.errmsg, f.rid.len() > 0]);
          print(r.calls[\"{POST_ATTACH}\"] > 0 && r.elapsed_ms >= 0);",

@@ -255,7 +255,7 @@ fn unknown_field_of_a_known_value_is_found() {
 fn field_that_is_there_is_accepted() {
     for script in [
         "for t in tag::list() { print(`${t.id} ${t.name} ${t.count}`); }",
-        "let r = followers().tag(\"甲\"); print(`${r.end} ${r.target} ${r.changed} ${r.failed.len()} ${r.calls.len()}`);",
+        "let r = followers().tag(\"甲\"); print(`${r.operation} ${r.target} ${r.changed} ${r.failed.len()} ${r.calls.len()}`);",
         "let r = #{chnaged: 1}; print(r.chnaged); r = #{other: 2}; print(r.other);",
         "let t = tag::list()[0]; t = #{nmae: 1}; print(t.nmae);",
         "fn tell(x) { print(x.nmae); } tell(#{nmae: tag::list()[0]});",

@@ -26,8 +26,17 @@ fn main_job_tags_the_scene_in_the_fewest_calls() {
     let out = folder.run(&["run", SCRIPT, "--sandbox", "--report", "report.json"]).success();
     let report = folder.json("report.json");
     assert_adds_up(&report);
-    let names =
-        ["listed", "fetched", "matched", "unmatched", "unsubscribed", "unread", "changed", "already", "skipped"];
+    let names = [
+        "listed",
+        "fetched",
+        "matched",
+        "unmatched",
+        "unsubscribed",
+        "unread",
+        "changed",
+        "already",
+        "skipped",
+    ];
     assert_eq!(counts(&report, names), [10_000, 10_000, 1_234, 8_756, 10, 0, 1_234, 0, 0]);
     assert_eq!(
         report["calls"],

@@ -57,8 +57,9 @@ fn damaged_fire_does_not_keep_others_from_being_adopted() {
         let reported: Vec<&str> = log.lines().filter(|line| line.contains("一时")).collect();
         assert_eq!(reported.len(), 1, "{log}");
         assert!(
-            reported[0]
-                .starts_with(&format!(": what needs this row waits, all else goes on: `kind` in row `{key}")),
+            reported[0].starts_with(&format!(
+                ": what needs this row waits, all else continues: `kind` in row `{key}"
+            )),
             "{log}"
         );
         let kept = "SELECT kind || ' ' || state FROM mpscript_fire WHERE automation = '坏' AND kind = '一时'";
@@ -128,7 +129,7 @@ fn failure_hook_whose_failure_cannot_be_decoded_is_left_as_it_is() {
         }
         assert_eq!(fixture.states("好"), ["done"], "{}", fixture.log.text());
         let error = format!(
-            "what needs this row waits, all else goes on: `reason` in row `{}, failure of every 1m, ",
+            "what needs this row waits, all else continues: `reason` in row `{}, failure of every 1m, ",
             fixture.id("听")
         );
         assert_eq!(fixture.log.text().matches(&error).count(), 1, "{}", fixture.log.text());

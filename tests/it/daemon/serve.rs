@@ -349,7 +349,7 @@ async fn is_free(folder: &Folder) -> bool {
 
 /// Whether a fire is not completed.
 fn is_open(fire: &Fire) -> bool {
-    ["claimed", "running"].contains(&fire.state.as_str())
+    matches!(fire.state, FireState::Claimed | FireState::Running)
 }
 
 /// Stops a process at a moment in which it does not hold the SQLite lock: no other process could release it.

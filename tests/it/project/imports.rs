@@ -96,18 +96,17 @@ fn without_uses(text: &str) -> String {
     uses(text).iter().fold(text.to_owned(), |text, (_, tree)| text.replace(&format!("use {tree};"), ""))
 }
 
-/// Paths in the code outside `use` statements that begin with `crate`, `super` or `self`.
+/// Paths in the code outside `use` statements: they may begin with `crate`, `super`, `self` or a child module.
 fn inline_paths(text: &str) -> Vec<Module> {
     let mut found = Vec::new();
-    for root in ["crate::", "super::", "self::"] {
-        for (at, _) in text.match_indices(root) {
-            if text[..at].chars().next_back().is_some_and(|char| is_name(char) || char == ':') {
-                continue;
-            }
-            let rest = &text[at..];
-            let end = rest.find(|char: char| !is_name(char) && char != ':').unwrap_or(rest.len());
-            found.push(rest[..end].split("::").filter(|name| !name.is_empty()).map(str::to_owned).collect());
+    for (at, _) in text.match_indices("::") {
+        let start = text[..at].rfind(|char| !is_name(char)).map_or(0, |before| before + 1);
+        if start == at || text[..start].ends_with(':') {
+            continue;
         }
+        let rest = &text[start..];
+        let end = rest.find(|char: char| !is_name(char) && char != ':').unwrap_or(rest.len());
+        found.push(rest[..end].split("::").filter(|name| !name.is_empty()).map(str::to_owned).collect());
     }
     found
 }
@@ -382,6 +381,14 @@ fn method_of_the_same_name_on_another_type_is_no_import() {
     let dry_run = "use super::a::Change;\npub fn count(change: Change, call: Call) {\n    call.spec();\n}\n";
     let files = [("src/bulk/a.rs", model), ("src/bulk/b.rs", dry_run), ("src/bulk/c.rs", effect)];
     assert_eq!(Imports::new(files).circles(), Vec::<Vec<String>>::new());
+}
+
+#[test]
+fn circle_through_a_path_of_a_door_into_its_child_is_found() {
+    let door = "mod a;\npub struct Two;\npub fn make() { a::One::of(Two); }\n";
+    let one = "use super::Two;\npub struct One(Two);\n";
+    let imports = Imports::new([("src/bulk/a.rs", one), ("src/bulk/mod.rs", door)]);
+    assert_eq!(imports.circles(), [["bulk", "bulk/a"]]);
 }
 
 #[test]

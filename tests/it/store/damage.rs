@@ -101,7 +101,7 @@ fn run_with_unreadable_options_or_report_fails_commands_that_need_them() {
 }
 
 #[test]
-fn damaged_run_under_way_does_not_keep_another_from_starting() {
+fn damaged_running_run_does_not_keep_another_from_starting() {
     let sandbox = SandboxProcess::start(&["--followers", "10"]);
     on_each_store(|folder| {
         two_runs(folder);

@@ -15,7 +15,7 @@ use std::{
 };
 
 /// The columns of a table, which has a line for each openid.
-const COLUMNS: [&str; 7] = ["openid", "end", "target", "outcome", "errcode", "errmsg", "rid"];
+const COLUMNS: [&str; 7] = ["openid", "operation", "target", "outcome", "errcode", "errmsg", "rid"];
 
 /// How a report as JSON begins.
 const JSON_MARK: &str = "{\n  \"mpscript\": ";
