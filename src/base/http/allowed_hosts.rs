@@ -76,6 +76,9 @@ impl AllowedHosts {
         if !origins.all(|origin| origin.to_str().is_ok_and(is_own_site)) {
             return Err(Foreign::Site);
         }
+        if is_embedded_by_another_site(headers) {
+            return Err(Foreign::Site);
+        }
         Ok(())
     }
 
@@ -99,6 +102,14 @@ impl AllowedHosts {
             self.bound.is_some_and(|bound| bound.is_unspecified() || bound.to_canonical() == address);
         address.is_loopback() || is_bound || self.names.contains(&name_of(address))
     }
+}
+
+/// Whether a page of another site loads the answer as a picture, a script or a frame, for which a browser sends no Origin. A
+/// link that a person follows is none: that is how the authorize page is opened.
+fn is_embedded_by_another_site(headers: &HeaderMap) -> bool {
+    let is = |name: &str, text: &str| headers.get(name).is_some_and(|value| value == text);
+    let is_followed = is("sec-fetch-mode", "navigate") && is("sec-fetch-dest", "document");
+    is("sec-fetch-site", "cross-site") && !is_followed
 }
 
 /// An address as [`read_name`] gives it.
@@ -170,6 +181,30 @@ mod tests {
         for origin in ["http://127.0.0.1:5173", "http://localhost", "https://shop.example.com"] {
             assert_eq!(status(&hosts, "origin", origin), 200, "{origin}");
         }
+    }
+
+    /// The status of a request that a browser makes for a page of another site.
+    fn status_of_other_site(mode: &str, destination: &str) -> u16 {
+        let headers =
+            [("sec-fetch-site", "cross-site"), ("sec-fetch-mode", mode), ("sec-fetch-dest", destination)];
+        let headers =
+            headers.map(|(name, value)| (name.parse().expect("a name"), value.parse().expect("a value")));
+        let headers = HeaderMap::from_iter(headers);
+        hosts("127.0.0.1", &[])
+            .check(&Uri::from_static("/metrics"), &headers)
+            .err()
+            .map_or(200, Foreign::status)
+    }
+
+    #[test]
+    fn picture_and_frame_of_another_site_are_refused() {
+        let embedded = [("no-cors", "image"), ("no-cors", "script"), ("navigate", "iframe")];
+        assert_eq!(embedded.map(|(mode, destination)| status_of_other_site(mode, destination)), [403; 3]);
+    }
+
+    #[test]
+    fn link_of_another_site_is_followed() {
+        assert_eq!(status_of_other_site("navigate", "document"), 200);
     }
 
     #[test]

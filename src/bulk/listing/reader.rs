@@ -265,7 +265,9 @@ impl Lister {
             overlap.drop_repeated(&mut openids);
             let is_new = !openids.is_empty() || !broken.is_empty();
             if entries == 0 || (progress == Progress::Fallback && !is_new) {
-                let missing = self.position.missing_of(total).min(self.left as u64);
+                // A page without an entry may still count some.
+                let counted = if entries == 0 { count as u64 } else { 0 };
+                let missing = self.position.missing_of(total).max(counted).min(self.left as u64);
                 if missing > 0
                     && let Some(before) = self.position.fallback.take()
                 {

@@ -85,7 +85,11 @@ impl TagRef {
             return Err(ScriptError::usage(message, "").raise());
         };
         if name.trim().is_empty() || name.len() > MAX_NAME_BYTES {
-            let message = format!("`{}` can't be a tag's name: it has {} bytes", name.as_str(), name.len());
+            let why = match (name.len(), name.trim()) {
+                (1.., "") => "it has only blanks".to_owned(),
+                (bytes, _) => format!("it has {bytes} bytes"),
+            };
+            let message = format!("`{}` can't be a tag's name: {why}", name.as_str());
             let hint =
                 format!("a name has 1 to {MAX_NAME_BYTES} bytes of UTF-8, which is ten Chinese characters");
             return Err(ScriptError::usage(message, hint).raise());

@@ -104,9 +104,17 @@ fn is_record(value: &Dynamic) -> bool {
 
 /// What of a value has no JSON form, and where in it, or that it is too deep.
 fn without_json(value: &Dynamic, root: &str, has_json: &dyn Fn(&Dynamic) -> bool) -> Option<String> {
+    fn place(at: &str) -> String {
+        if at.is_empty() { "it".to_owned() } else { format!("`{at}`") }
+    }
+
     fn find(value: &Dynamic, at: &str, levels: usize, has_json: &dyn Fn(&Dynamic) -> bool) -> Option<String> {
         if levels > MAX_LEVELS {
-            return Some(format!("it is nested more than {MAX_LEVELS} levels deep"));
+            // The beginning of the place: `ctx.state.x` of `ctx.state.x[0][0]…`.
+            let names: Vec<&str> =
+                at.split(['[', '.']).take(3).take_while(|name| !name.ends_with(']')).collect();
+            let place = place(&names.join("."));
+            return Some(format!("{place} is nested more than {MAX_LEVELS} levels deep"));
         }
         if let Some(entries) = value.read_lock::<Array>() {
             let mut entries = entries.iter().enumerate();
@@ -119,8 +127,7 @@ fn without_json(value: &Dynamic, root: &str, has_json: &dyn Fn(&Dynamic) -> bool
                 .iter()
                 .find_map(|(key, value)| find(value, &format!("{at}{dot}{key}"), levels + 1, has_json));
         }
-        let place = if at.is_empty() { "it".to_owned() } else { format!("`{at}`") };
-        (!has_json(value)).then(|| format!("{place} is {}", describe_type(value)))
+        (!has_json(value)).then(|| format!("{} is {}", place(at), describe_type(value)))
     }
     find(value, root, 0, has_json)
 }

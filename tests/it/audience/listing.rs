@@ -236,6 +236,22 @@ fn page_without_a_next_one_before_the_total_counts_who_is_missing() {
 }
 
 #[test]
+fn page_that_counts_openids_and_has_none_counts_who_is_missing() {
+    for path in ["followers()", "members(100)", "blacklisted()"] {
+        let server = platform(
+            |cursor| match cursor {
+                "" => json!({"count": 3, "data": {"openid": openids(0..3)}, "next_openid": openid(2)}),
+                _ => json!({"count": 2, "next_openid": openid(4)}),
+            },
+            |asked, _| all_details(asked),
+        );
+        let (finished, report) = run(&server, &format!("print({path}.count());"));
+        assert_eq!(finished.code, Some(3), "{path}: {}", finished.err);
+        assert_eq!(counts(&report, ["listed", "missing"]), [3, 2], "{path}");
+    }
+}
+
+#[test]
 fn followers_who_leave_during_the_listing_are_not_missing() {
     let server = platform(
         |cursor| match cursor {

@@ -236,7 +236,7 @@ fn unknown_field_of_a_known_value_is_found() {
         (
             "let r = followers().tag(\"甲\"); print(r.tag);",
             "a Report has no field `tag`",
-            "its fields are end, target, state, listed, missing, fetched, matched, unmatched, unsubscribed, unread, changed, already, \
+            "its fields are operation, target, state, listed, missing, fetched, matched, unmatched, unsubscribed, unread, changed, already, \
              skipped, failed, calls, elapsed_ms",
         ),
         ("print(followers().cuont);", "an audience has no field `cuont`", "did you mean `count(…)`?"),

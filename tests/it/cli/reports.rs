@@ -54,7 +54,7 @@ fn csv_report_has_a_line_per_failed_or_changed_openid() {
         let tag = account.get("/__sandbox/tags").json();
         let tag = tag.as_array().unwrap().iter().find(|tag| tag["name"] == "乙").unwrap()["id"].clone();
         let expected = [
-            "\u{feff}openid,end,target,outcome,errcode,errmsg,rid".to_owned(),
+            "\u{feff}openid,operation,target,outcome,errcode,errmsg,rid".to_owned(),
             "'-1-2-HYPERLINK,tag,'@展台,failed,40003,invalid openid,RID".to_owned(),
             format!("{},tag,'@展台,changed,,,", openids[0]),
             format!("{},tag,'@展台,changed,,,", openids[1]),
@@ -72,7 +72,7 @@ fn csv_report_of_a_dry_run_has_samples() {
     let folder = Folder::with("openids_from(\"a.csv\").tag(\"甲\");").account();
     let folder = folder.file("a.csv", account.openids()[..3].join("\n"));
     run(&folder, &account, &["--dry-run", "--report", "report.csv"]);
-    let mut expected = "\u{feff}openid,end,target,outcome,errcode,errmsg,rid\r\n".to_owned();
+    let mut expected = "\u{feff}openid,operation,target,outcome,errcode,errmsg,rid\r\n".to_owned();
     for openid in &account.openids()[..3] {
         expected.push_str(&format!("{openid},tag,甲,would change,,,\r\n"));
     }

@@ -217,7 +217,7 @@ fn failed_openids_are_listed_and_retried() {
     assert_eq!(listed.err, format!("1 failed; mpscript failed {run} --retry retries them\n"));
     let csv = folder.run(&["failed", &run, "--csv"]).success();
     let lines: Vec<&str> = csv.lines().collect();
-    assert_eq!(lines[0], "openid,end,errcode,errmsg,rid");
+    assert_eq!(lines[0], "openid,operation,errcode,errmsg,rid");
     assert!(lines[1].starts_with(&format!("{},tag `会员`,45059,already has 20 tags,", openids[7])), "{csv}");
     let still = folder.run(&["failed", &run, "--retry"]);
     assert_eq!(still.code, Some(3), "{}", still.err);

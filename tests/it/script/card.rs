@@ -390,12 +390,12 @@ fn card_value_without_json_form_is_refused() {
     let deep = "let m = []; for i in 0..4000 { m = [m]; } qrcode::create(\"QR_SCENE\", #{scene: m})";
     let message = run_on(&account, deep, &[]).0.failure(1);
     assert!(
-        message.contains("`action_info` can't be sent: it is nested more than 64 levels deep"),
+        message.contains("`action_info` can't be sent: `scene` is nested more than 64 levels deep"),
         "{message}"
     );
     let deep = "let m = []; for i in 0..4000 { m = [m]; } print(#{m: m}.to_json().len())";
     let message = run_on(&account, deep, &[]).0.failure(1);
-    assert!(message.contains("to_json: it is nested more than 64 levels deep"), "{message}");
+    assert!(message.contains("to_json: `m` is nested more than 64 levels deep"), "{message}");
 }
 
 #[test]
