@@ -95,7 +95,9 @@ pub(crate) fn stages() -> &'static BTreeSet<(&'static str, usize)> {
     STAGES.get_or_init(|| {
         let global = compiled().iter().filter(|(file, _)| file.module.is_empty());
         global
-            .flat_map(|(_, ast)| ast.iter_functions().map(|function| (function.name, function.params.len())))
+            .flat_map(|(_, ast)| ast.iter_functions())
+            .filter(|function| function.access.is_public() && !function.name.contains('$'))
+            .map(|function| (function.name, function.params.len()))
             .collect()
     })
 }

@@ -263,7 +263,7 @@ fn tag_that_a_dry_run_has_made_is_known_by_its_id() {
 
 #[test]
 fn unknown_channel_is_refused() {
-    let script = "followers().by_channel(\"公众号搜索\").tag(\"搜索\")";
+    let script = "followers().by_channel(param(\"channel\", \"公众号搜索\")).tag(\"搜索\")";
     let message = run_on(&Account::of(20), script, &[]).0.failure(1);
     assert!(
         message.starts_with(
@@ -284,10 +284,11 @@ fn channels_of_the_platform_divide_the_followers() {
 #[test]
 fn invalid_scene_is_refused() {
     let account = Account::of(400);
-    for scene in ["\"\"", "0", "()", "[1]", "-5"] {
-        let script = format!("followers().from_scene({scene}).tag(\"x\")");
+    for scene in ["\"\"", "0", "()", "[]", "[98765, 0]", "-5"] {
+        let script = format!("let scene = {scene}; followers().from_scene(scene).tag(\"x\")");
         let message = run_on(&account, &script, &[]).0.failure(1);
-        let expected = "error: from_scene takes a number from 1, or a text that is not empty, not ";
+        let expected =
+            "error: from_scene takes a number from 1, a text that is not empty, or a list of these, not ";
         assert!(message.starts_with(expected) && message.contains("script.rhai:1:"), "{message}");
     }
     let count = |scene: &str| {
@@ -297,6 +298,15 @@ fn invalid_scene_is_refused() {
     assert_eq!(count("98765"), "50\n");
     assert_eq!(count("\"98765\""), "50\n", "a parameter without a default is a text");
     assert_ne!(count("\"展台-01\""), "0\n");
+}
+
+#[test]
+fn list_of_scenes_is_everybody_who_came_by_one_of_them() {
+    let account = Account::of(400);
+    let count = |expression: &str| run_on(&account, &format!("print({expression});"), &[]).0.success();
+    let by_hand = "followers().filter(|u| u.qr_scene == 98765 || u.qr_scene_str == \"展台-01\").count()";
+    assert_eq!(count("followers().from_scene([98765, \"展台-01\"]).count()"), count(by_hand));
+    assert_eq!(count("followers().from_scene([\"98765\"]).count()"), "50\n");
 }
 
 #[test]
