@@ -22,7 +22,7 @@ pub use host::error::{ErrorKind, NoClient, ScriptFailure};
 pub use host::file::FileAccess;
 pub use source::automation::{Automation, CatchUp, CatchUpPolicy, LimitSpec, ON_FAILURE, Overlap};
 pub use source::loader::{MAX_SCRIPT_BYTES, decode_script, leads_out};
-pub use source::origin::{ImportSource, Origin, Source};
+pub use source::origin::{EXPRESSION, ImportSource, Origin, Source};
 pub use source::parameters::{Kind, Parameter};
 pub use source::parse::{declared_functions, is_incomplete, is_pure_expression, is_script};
 pub use source::program::Program;

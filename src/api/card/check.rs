@@ -127,6 +127,73 @@ pub fn suspects(card: &Card) -> Vec<(String, &'static str)> {
     find_faults(card).suspects
 }
 
+/// A name in a card that is no declared field, and the field that was probably meant.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MisspeltField {
+    /// The name as it is written.
+    pub given: String,
+    /// The declared field.
+    pub meant: String,
+}
+
+/// The names in a card that are much like a field that is not there.
+#[must_use]
+pub fn misspelt(card: &Card) -> Vec<MisspeltField> {
+    let Faults { found, suspects } = find_faults(card);
+    let required = found.into_iter().filter_map(|fault| match fault.problem {
+        Problem::Misspelt(given) => {
+            Some(MisspeltField { given, meant: fault.at.rsplit('.').next().unwrap_or_default().to_owned() })
+        }
+        _ => None,
+    });
+    let optional =
+        suspects.into_iter().map(|(given, meant)| MisspeltField { given, meant: meant.to_owned() });
+    required.chain(optional).collect()
+}
+
+/// Of the names in one map with the fields of a card of this type, those that are much like a field that is not there. `beside`
+/// are names that the map may have too.
+#[must_use]
+pub fn misspelt_names(card_type: &str, names: &[&str], beside: &[&'static str]) -> Vec<MisspeltField> {
+    let Some(of) = TYPES.iter().find(|of| of.name == card_type) else { return Vec::new() };
+    let declared = of.fields.iter().chain(BASE_INFO).map(|rule| rule.name);
+    let declared: Vec<&str> = declared.chain(beside.iter().copied()).collect();
+    let given = names.iter().filter(|name| !declared.contains(name));
+    let found = given.filter_map(|name| {
+        let absent = declared.iter().filter(|field| !names.contains(field));
+        let near = absent.max_by(|a, b| similarity(name, a).total_cmp(&similarity(name, b)))?;
+        let is_slip = similarity(name, near) >= MISSPELT && without_digits(name) != without_digits(near);
+        is_slip.then(|| MisspeltField { given: (*name).to_owned(), meant: (*near).to_owned() })
+    });
+    found.collect()
+}
+
+fn similarity(name: &str, field: &str) -> f64 {
+    strsim::normalized_damerau_levenshtein(name, field)
+}
+
+/// A numbered name is another field of the same kind.
+fn without_digits(name: &str) -> String {
+    name.chars().filter(|char| !char.is_ascii_digit()).collect()
+}
+
+/// The names of a card, beside `card_type`, that are no declared fields. They are sent as they are.
+#[must_use]
+pub fn undeclared(card: &Card) -> Vec<String> {
+    let Some(of) = card.card_type() else { return Vec::new() };
+    let fields = |map: Option<&Value>| map.and_then(Value::as_object).cloned().unwrap_or_default();
+    let own = fields(card.0.get(&of.name.to_lowercase()));
+    let base_info = fields(own.get("base_info"));
+    let is_own = |name: &&String| {
+        ["base_info", "advanced_info"].contains(&name.as_str())
+            || of.fields.iter().any(|rule| rule.name == *name)
+    };
+    let of_base = |name: &&String| BASE_INFO.iter().any(|rule| rule.name == *name);
+    let strays =
+        own.keys().filter(|name| !is_own(name)).chain(base_info.keys().filter(|name| !of_base(name)));
+    strays.cloned().collect()
+}
+
 fn find_faults(card: &Card) -> Faults {
     let mut faults = Faults::default();
     let Some(of) = card.card_type() else {
@@ -183,6 +250,16 @@ const NAMES: [&str; TYPES.len()] = {
 /// A name that is as like a missing field's as this was meant to be it; others are kept as they are.
 const MISSPELT: f64 = 0.8;
 
+/// Names in the flat map of a builder from which it makes a field, so that a slip in one is a slip in that field.
+const MADE_FROM: [(&str, &[&str]); 2] =
+    [("sku", &["quantity"]), ("date_info", &["fixed_term", "begin_timestamp", "end_timestamp"])];
+
+/// Whether a name is much like that of a field, or like one from which a builder makes the field.
+fn is_slip(name: &str, field: &str) -> bool {
+    let made_from = MADE_FROM.iter().find(|(made, _)| *made == field).map_or(&[][..], |(_, from)| from);
+    std::iter::once(&field).chain(made_from).any(|meant| similarity(name, meant) >= MISSPELT)
+}
+
 #[derive(Default)]
 struct Faults {
     found: Vec<Fault>,
@@ -215,9 +292,8 @@ impl Faults {
             let is_known = |name: &str| {
                 rules.iter().chain(BASE_INFO).any(|rule| rule.name == name) || name == "base_info"
             };
-            let slip = fields.keys().chain(strays.keys()).find(|name| {
-                !is_known(name) && strsim::normalized_damerau_levenshtein(name, rule.name) >= MISSPELT
-            });
+            let slip =
+                fields.keys().chain(strays.keys()).find(|name| !is_known(name) && is_slip(name, rule.name));
             match slip {
                 Some(slip) if rule.required => {
                     self.add(&at, Problem::Misspelt(slip.clone()), errcode::REQUIRED_FIELD_MISSING);

@@ -4,7 +4,9 @@
 mod check;
 mod rules;
 
-pub use check::{Fault, Problem, check, ended, suspects};
+pub use check::{
+    Fault, MisspeltField, Problem, check, ended, misspelt, misspelt_names, suspects, undeclared,
+};
 pub use rules::{ADVANCED_INFO, BASE_INFO, Holds, Rule, TYPES, Type};
 
 use crate::api::{FieldKind, FieldType, Resend, Violation, answer::check_given, endpoint::endpoint};

@@ -15,7 +15,8 @@ use crate::{
         scripts_in,
     },
     script::{
-        Automation, HANDLER, MAX_SCRIPT_BYTES, Origin, Overlap, Program, Timing, check, decode_script, docs,
+        Automation, HANDLER, MAX_SCRIPT_BYTES, Origin, Overlap, Program, ScriptFailure, Timing, check,
+        decode_script, docs,
     },
 };
 use anyhow::Context;
@@ -46,10 +47,10 @@ pub(crate) fn execute(host: &Host, arguments: &CheckArguments) -> anyhow::Result
         match checked {
             Ok(summary) => host.out.line(&summary),
             Err(failures) => {
-                for failure in failures {
+                for failure in &failures {
                     render::show_error(host, &failure.diagnostic);
-                    code = code.max(failure.code);
                 }
+                code = failures.iter().map(|failure| failure.code).fold(code, u8::max);
             }
         }
     }
@@ -59,7 +60,9 @@ pub(crate) fn execute(host: &Host, arguments: &CheckArguments) -> anyhow::Result
 /// A summary of a sound script, or everything that is wrong with it.
 fn check_script(host: &Host, origin: &Origin, config: Option<&Path>) -> Result<String, Vec<Failure>> {
     let one = |error: anyhow::Error| vec![Failure::from(error)];
-    let program = compile(origin).map_err(one)?;
+    let program = load(origin).map_err(|failure| {
+        check::load_errors(origin, failure).iter().map(Failure::from_script_failure).collect::<Vec<_>>()
+    })?;
     let (zone, source) = default_zone(host, config).map_err(one)?;
     let automation = registry::read(&program, zone).map_err(|diagnostic| {
         // Of several files, a message without a place must say which one it is about.
@@ -229,13 +232,16 @@ pub(super) fn origin(host: &Host, file: &Path) -> anyhow::Result<Origin> {
 
 /// Compiles a script with its imports.
 pub(super) fn compile(origin: &Origin) -> anyhow::Result<Program> {
-    let loaded = Program::load(origin).map_err(|mut failure| {
+    load(origin).map_err(|failure| Failure::from_script_failure(&failure).into())
+}
+
+fn load(origin: &Origin) -> Result<Program, ScriptFailure> {
+    Program::load(origin).map_err(|mut failure| {
         if let Some(near) = misspelt_file(origin) {
             failure.diagnostic.hint = Some(format!("did you mean `{}`?", near.display()));
         }
-        Failure::from_script_failure(&failure)
-    });
-    Ok(loaded?)
+        failure
+    })
 }
 
 /// The script that was probably meant by the name of a file that is not there.

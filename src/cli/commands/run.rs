@@ -15,7 +15,7 @@ use crate::{
     },
     host::Host,
     run::record::RunOptions,
-    script::{Automation, CallTrigger, HANDLER, HandlerCall, Origin, Parameter, Program, check},
+    script::{Automation, CallTrigger, EXPRESSION, HANDLER, HandlerCall, Origin, Parameter, Program, check},
 };
 use chrono::Local;
 use std::{
@@ -134,7 +134,11 @@ fn account_of(
 /// Where the script comes from: the command line itself, a file, an automation, or standard input.
 fn script_of(host: &Host, arguments: &RunArguments) -> anyhow::Result<Origin> {
     if let Some(text) = &arguments.expression {
-        return Ok(Origin::Text { name: "-e".to_owned(), text: text.clone(), folder: host.folder.clone() });
+        return Ok(Origin::Text {
+            name: EXPRESSION.to_owned(),
+            text: text.clone(),
+            folder: host.folder.clone(),
+        });
     }
     let named = arguments.file.as_deref().unwrap_or(Path::new("-"));
     let automation = file_of(host, named, arguments.dir.as_deref(), &arguments.target)?;

@@ -1,5 +1,4 @@
-//! An audience: a source of followers and the stages that narrow it down. Lazy: no call is made before a terminal
-//! operation (`terminals.rs`) runs it.
+//! An audience: a source of followers, and stages. No call is made before a terminal operation (`terminals.rs`) runs it.
 
 use super::{closure::Closure, openid_table::read_openids};
 use crate::{
@@ -440,13 +439,15 @@ const SAMPLE: &str =
     print(followers().sample(10).tag(\"抽样\").changed);
     ```";
 
-fn read_count(stage: &str, count: i64) -> Result<usize, Box<EvalAltResult>> {
+/// The number of followers that a stage is given.
+pub(crate) fn read_count(stage: &str, count: i64) -> Result<usize, Box<EvalAltResult>> {
     usize::try_from(count).map_err(|_| {
         ScriptError::usage(format!("{stage} needs a count of 0 or more, not {count}"), "").raise()
     })
 }
 
-fn read_openid(at: usize, entry: &Dynamic) -> Result<String, Box<EvalAltResult>> {
+/// The openid of an entry of the list that `openids` is given.
+pub(crate) fn read_openid(at: usize, entry: &Dynamic) -> Result<String, Box<EvalAltResult>> {
     let openid = match entry.read_lock::<Follower>() {
         Some(user) => user.0.openid.clone().unwrap_or_default(),
         None => entry.as_immutable_string_ref().map(|openid| openid.as_str().to_owned()).map_err(|_| {

@@ -1,12 +1,19 @@
 //! Calls: functions that do not exist, or not with that number of arguments.
 
-use super::file::{Body, File, Node, Problem, bodies, literal};
+use super::{
+    file::{File, Problem, literal},
+    observed::CallStyle,
+};
 use crate::{
     base::closest_match,
     script::{
         engine::reference::known_functions,
         host::catalog::Function,
-        source::{program::Program, syntax_error::hint_for_name},
+        source::{
+            body::{Body, Node, bodies},
+            program::Program,
+            syntax_error::hint_for_function,
+        },
     },
 };
 use rhai::{AST, Expr, FnCallExpr, Position, Stmt};
@@ -19,15 +26,6 @@ use std::{
 const KEYWORDS: [&str; 10] =
     ["print", "debug", "type_of", "eval", "Fn", "call", "curry", "is_shared", "is_def_fn", "is_def_var"];
 
-/// How a function is called.
-#[derive(Clone, Copy)]
-enum Style {
-    /// `f(a)`.
-    Plain,
-    /// `x.f(a)`.
-    Method,
-}
-
 /// The problems of a file; `keys` are those of the whole program.
 pub(super) fn check(file: &File, keys: &BTreeSet<String>) -> Vec<Problem> {
     let known = Rc::new(Known::new(file));
@@ -37,9 +35,9 @@ pub(super) fn check(file: &File, keys: &BTreeSet<String>) -> Vec<Problem> {
         body.walk(&mut |node| {
             let (call, style, position) = match node {
                 Node::Expr(Expr::FnCall(call, position)) | Node::Stmt(Stmt::FnCall(call, position)) => {
-                    (call, Style::Plain, *position)
+                    (call, CallStyle::Plain, *position)
                 }
-                Node::Expr(Expr::MethodCall(call, position)) => (call, Style::Method, *position),
+                Node::Expr(Expr::MethodCall(call, position)) => (call, CallStyle::Method, *position),
                 _ => return,
             };
             calls_eval |= call.name == "eval";
@@ -92,7 +90,7 @@ impl Known {
         file: &File,
         keys: &BTreeSet<String>,
         call: &FnCallExpr,
-        style: Style,
+        style: CallStyle,
         position: Position,
     ) -> Option<Problem> {
         let name = call.name.as_str();
@@ -102,14 +100,14 @@ impl Known {
             return self.problem_in_module(file, module, name, given, position);
         }
         let may_be_held =
-            matches!(style, Style::Method) && (keys.contains(name) || self.variables.contains(name));
+            matches!(style, CallStyle::Method) && (keys.contains(name) || self.variables.contains(name));
         if !namespace.is_empty() || may_be_held {
             return None;
         }
         // A native method counts what it is called on; a script's function has it as `this`.
         let native = match style {
-            Style::Plain => given,
-            Style::Method => given + 1,
+            CallStyle::Plain => given,
+            CallStyle::Method => given + 1,
         };
         let global = || self.functions.iter().filter(|function| function.namespace.is_empty());
         let is_known = global().any(|function| function.name == name && function.arguments == native)
@@ -189,7 +187,7 @@ impl Known {
             let (known, module, name) = (Rc::clone(self), module.map(str::to_owned), name.to_owned());
             let message = format!("there is no function `{whole}`");
             return Problem::hinted_later(file, position, message, move || {
-                hint_for_name(&name).or_else(|| {
+                hint_for_function(&name).or_else(|| {
                     let near = closest_match(&name, known.functions_of(module.as_deref()))?;
                     let module = module.map(|module| format!("{module}::")).unwrap_or_default();
                     Some(format!("did you mean `{module}{near}`?"))

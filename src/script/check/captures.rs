@@ -5,7 +5,7 @@
 //! two forms are warned of: a stage whose closure changes a variable that is assigned below, and closures that a loop stores
 //! while it assigns a variable that they capture.
 
-use super::file::{Body, File, bodies, chain};
+use super::file::{File, chain};
 use crate::{
     base::Diagnostic,
     script::{
@@ -13,7 +13,10 @@ use crate::{
             catalog::{SOURCES, STAGES},
             stdlib,
         },
-        source::closures::{captures, changed_captures},
+        source::{
+            body::{Body, bodies},
+            closures::{captures, changed_captures},
+        },
     },
 };
 use rhai::{ASTNode, Expr, FnCallExpr, Position, Stmt};

@@ -3,11 +3,18 @@
 
 use super::{
     definitions::{Definitions, FileDefinitions, FunctionKey, Place},
-    file::{Body, Node, is_variable, literal},
+    file::{is_variable, literal},
     inference::observe,
     observed::{Observed, Operand},
 };
-use crate::{api::user::FIELDS, base::millis_as_secs, script::host::value_type::ValueType};
+use crate::{
+    api::user::FIELDS,
+    base::millis_as_secs,
+    script::{
+        host::value_type::ValueType,
+        source::body::{Body, Node},
+    },
+};
 use rhai::{Dynamic, Expr, Position, ScriptFuncDef, Shared, Stmt};
 
 /// The field that is a time.

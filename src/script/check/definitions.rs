@@ -1,7 +1,7 @@
 //! What the files of a program define, and what their variables, parameters and results are found to hold.
 
-use super::file::Body;
-use crate::script::host::value_type::ValueType;
+use super::absent_keys::KeyHabits;
+use crate::script::{host::value_type::ValueType, source::body::Body};
 use rhai::Position;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -29,12 +29,23 @@ pub(super) enum Place {
     Result(FunctionKey),
 }
 
+/// What becomes of the value of a statement.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum ValueUse {
+    /// It is that of the block or the function, or of the whole script.
+    #[default]
+    Taken,
+    Dropped,
+}
+
 /// A file of a program.
 #[derive(Default)]
 pub(super) struct FileDefinitions {
     pub bodies: Vec<Body>,
     /// How many variables its closures capture.
     pub captured: BTreeMap<String, usize>,
+    /// What becomes of the value of its last statement.
+    pub last_value: ValueUse,
     /// The files that it imports, by the names that it gives them; `None` where two have one name.
     pub imports: BTreeMap<String, Option<usize>>,
 }
@@ -62,6 +73,8 @@ pub(super) struct Definitions {
     pub fields: BTreeMap<(&'static str, &'static str), ValueType>,
     /// Whether the program throws anything but texts.
     pub throws_values: bool,
+    /// How the program deals with keys that may be missing.
+    pub key_habits: KeyHabits,
     /// What the caller gives to handlers.
     pub given: Vec<(Place, ValueType)>,
 }

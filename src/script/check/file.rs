@@ -8,9 +8,7 @@ use crate::{
         program::Program,
     },
 };
-use rhai::{
-    AST, ASTFlags, ASTNode, Expr, FnCallExpr, ImmutableString, Module, Position, ScriptFuncDef, Shared, Stmt,
-};
+use rhai::{AST, ASTFlags, Expr, FnCallExpr, ImmutableString, Position};
 use std::{
     cell::OnceCell,
     collections::{BTreeMap, BTreeSet},
@@ -32,9 +30,13 @@ impl<'a> File<'a> {
         Self { program, path, ast, cases: OnceCell::new() }
     }
 
+    pub(super) fn text(&self) -> &str {
+        self.program.text_of(self.path).unwrap_or_default()
+    }
+
     /// The constants of the cases of each `switch`, by its position.
     pub(super) fn cases(&self) -> &Cases {
-        self.cases.get_or_init(|| cases::in_text(self.program.text_of(self.path).unwrap_or_default()))
+        self.cases.get_or_init(|| cases::in_text(self.text()))
     }
 
     pub(super) fn span_at(&self, position: Position) -> Option<SourceSpan> {
@@ -151,77 +153,6 @@ pub(super) fn literal(expr: &Expr) -> Option<&str> {
         Expr::StringConstant(text, _) => Some(text),
         _ => None,
     }
-}
-
-fn show(path: &[ASTNode], visit: &mut dyn FnMut(Node)) {
-    match path.last() {
-        Some(ASTNode::Expr(expr)) => visit(Node::Expr(expr)),
-        Some(ASTNode::Stmt(statement)) => visit(Node::Stmt(statement)),
-        _ => {}
-    }
-}
-
-/// A node of a script.
-pub(super) enum Node<'a> {
-    Expr(&'a Expr),
-    Stmt(&'a Stmt),
-}
-
-/// The top level of a file, or one of its functions.
-pub(super) struct Body {
-    /// `None` for the top level; a closure has the name that the parser made up.
-    pub(super) name: Option<String>,
-    pub(super) parameters: Vec<String>,
-    pub(super) statements: Vec<Stmt>,
-}
-
-impl Body {
-    /// Whether the parser made up its name.
-    pub(super) fn is_closure(&self) -> bool {
-        self.name.as_ref().is_some_and(|name| name.contains('$'))
-    }
-
-    /// A function of a file, or a closure.
-    pub(super) fn of(function: &Shared<ScriptFuncDef>) -> Self {
-        // The engine gives access to a function's statements in no other way.
-        let mut alone = Module::new();
-        alone.set_script_fn(Shared::clone(function));
-        let mut statements = Vec::new();
-        AST::new_from_module(alone).walk(&mut |path: &[ASTNode]| {
-            if let [ASTNode::Stmt(statement)] = path {
-                statements.push((*statement).clone());
-            }
-            true
-        });
-        Self {
-            name: Some(function.name.to_string()),
-            parameters: function.params.iter().map(ToString::to_string).collect(),
-            statements,
-        }
-    }
-
-    /// Calls `visit` with every node below those that it is in.
-    pub(super) fn walk_paths(&self, visit: &mut dyn FnMut(&[ASTNode])) {
-        let mut path = Vec::new();
-        for statement in &self.statements {
-            statement.walk(&mut path, &mut |path| {
-                visit(path);
-                true
-            });
-        }
-    }
-
-    /// Calls `visit` with every node.
-    pub(super) fn walk(&self, visit: &mut dyn FnMut(Node)) {
-        self.walk_paths(&mut |path| show(path, visit));
-    }
-}
-
-pub(super) fn bodies(ast: &AST) -> Vec<Body> {
-    let library: &Module = ast.as_ref();
-    let functions = library.iter_script_fn_info().map(|(.., function)| Body::of(function));
-    let top = Body { name: None, parameters: Vec::new(), statements: ast.statements().to_vec() };
-    std::iter::once(top).chain(functions).collect()
 }
 
 /// `root.a(…).b(…)` as its root and its links.

@@ -1,11 +1,14 @@
 //! Handlers of automations: unknown keys of their arguments, and misspelt hooks.
 
-use super::file::{Body, File, Node, Problem, bodies, chain, first_of, is_variable};
+use super::file::{File, Problem, chain, first_of, is_variable};
 use crate::{
     base::closest_match,
     script::{
         Automation, HANDLER, ON_FAILURE,
-        source::automation_keys::{CTX, FAILURE, names},
+        source::{
+            automation_keys::{CTX, FAILURE, names},
+            body::{Body, Node, bodies},
+        },
     },
 };
 use rhai::{Expr, Position, Stmt};

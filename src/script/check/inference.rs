@@ -5,17 +5,24 @@
 //! One file because statements, expressions and calls are gone through by functions that call each other.
 
 use super::{
-    definitions::{Bindings, Definitions, FunctionKey, Place, of_parameter},
-    file::{Body, Link, access, literal},
-    observed::{FieldUse, Observed, Observer, Operand, Typed},
+    definitions::{Bindings, Definitions, FunctionKey, Place, ValueUse, of_parameter},
+    file::{Link, access, literal},
+    observed::{CallStyle, FieldUse, Observed, Observer, Operand, Typed},
     operators::{calculate, is_comparison},
 };
 use crate::script::{
-    host::{catalog::STAGES, stdlib, value_type::ValueType},
-    source::closures::{MUTATORS, closure_name},
+    host::{
+        catalog::STAGES,
+        stdlib,
+        value_type::{Keys, ValueType},
+    },
+    source::{
+        body::Body,
+        closures::{MUTATORS, closure_name},
+    },
 };
 use rhai::{ASTFlags, Expr, FnCallExpr, Position, Stmt, SwitchCasesCollection, Token};
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, ops::RangeInclusive};
 
 /// Methods of an audience whose closure is given a follower.
 pub(super) const FOLLOWER_CLOSURES: [&str; 4] = ["filter", "each", "remark", "count_by"];
@@ -162,7 +169,8 @@ impl<'a> Inference<'a> {
             }
         }
         let outer = std::mem::replace(&mut self.function, key.clone());
-        let result = self.statements(&body.statements);
+        let last = if key.is_some() { ValueUse::Taken } else { self.definitions.files[self.file].last_value };
+        let result = self.statements(&body.statements, last);
         if let Some(key) = key {
             self.bindings.set(&Place::Result(key), &result);
         }
@@ -181,30 +189,43 @@ impl<'a> Inference<'a> {
     }
 
     /// Goes through a block. Gives the type of its value.
-    fn statements(&mut self, statements: &'a [Stmt]) -> ValueType {
+    fn statements(&mut self, statements: &'a [Stmt], last_value: ValueUse) -> ValueType {
         let depth = self.scope.len();
         let mut last = ValueType::Unit;
-        for statement in statements {
-            last = self.statement(statement);
+        for (number, statement) in statements.iter().enumerate() {
+            let is_last = number + 1 == statements.len();
+            last = self.statement(statement, if is_last { last_value } else { ValueUse::Dropped });
         }
         self.scope.truncate(depth);
         last
     }
 
-    fn statement(&mut self, statement: &'a Stmt) -> ValueType {
+    fn statement(&mut self, statement: &'a Stmt, used: ValueUse) -> ValueType {
         match statement {
-            Stmt::Expr(expr) => return self.infer(expr),
-            Stmt::FnCall(call, position) => return self.call(call, *position),
-            Stmt::Block(block) => return self.statements(block.statements()),
+            Stmt::Expr(expr) => {
+                let value = self.infer(expr);
+                if let (ValueUse::Dropped, Some((call, position))) = (used, last_call(expr)) {
+                    self.observe(Observed::Dropped { value: &value, call, position });
+                }
+                return value;
+            }
+            Stmt::FnCall(call, position) => {
+                let value = self.call(call, *position);
+                if used == ValueUse::Dropped {
+                    self.observe(Observed::Dropped { value: &value, call, position: *position });
+                }
+                return value;
+            }
+            Stmt::Block(block) => return self.statements(block.statements(), used),
             Stmt::If(flow, _) => {
                 self.infer(&flow.expr);
-                let then = self.statements(flow.body.statements());
-                return self.either(&then, flow.branch.statements());
+                let then = self.statements(flow.body.statements(), used);
+                return self.either(&then, flow.branch.statements(), used);
             }
             Stmt::Switch(switch, position) => return self.switch(&switch.0, &switch.1, *position),
             Stmt::While(flow, _) | Stmt::Do(flow, ..) => {
                 self.infer(&flow.expr);
-                self.statements(flow.body.statements());
+                self.statements(flow.body.statements(), ValueUse::Dropped);
                 // A `break` may give a value.
                 return ValueType::Unknown;
             }
@@ -215,7 +236,7 @@ impl<'a> Inference<'a> {
                 if let Some(counter) = &of.1 {
                     self.declare(&counter.name, counter.pos, &ValueType::Integer);
                 }
-                self.statements(of.2.body.statements());
+                self.statements(of.2.body.statements(), ValueUse::Dropped);
                 self.scope.truncate(depth);
                 return ValueType::Unknown;
             }
@@ -232,7 +253,7 @@ impl<'a> Inference<'a> {
                 self.assign(&assignment.1.lhs, &value, operator);
             }
             Stmt::TryCatch(flow, _) => {
-                self.statements(flow.body.statements());
+                self.statements(flow.body.statements(), used);
                 let depth = self.scope.len();
                 if let Expr::Variable(name, _, position) = &flow.expr {
                     let caught = if self.definitions.throws_values {
@@ -242,7 +263,7 @@ impl<'a> Inference<'a> {
                     };
                     self.declare(&name.1, *position, &caught);
                 }
-                self.statements(flow.branch.statements());
+                self.statements(flow.branch.statements(), used);
                 self.scope.truncate(depth);
             }
             Stmt::Return(Some(expr), flags, _) => {
@@ -264,8 +285,8 @@ impl<'a> Inference<'a> {
         ValueType::Unit
     }
 
-    fn either(&mut self, then: &ValueType, otherwise: &'a [Stmt]) -> ValueType {
-        let otherwise = self.statements(otherwise);
+    fn either(&mut self, then: &ValueType, otherwise: &'a [Stmt], used: ValueUse) -> ValueType {
+        let otherwise = self.statements(otherwise, used);
         let both = then.or(&otherwise);
         if both == ValueType::Unknown {
             self.bindings.escape(then);
@@ -327,12 +348,16 @@ impl<'a> Inference<'a> {
         }
         let Some(place) = place else { return };
         match (self.bindings.get(&place), last) {
-            (ValueType::Map(mut fields), Link::Field(name, _)) if first.is_empty() => {
-                if let Some(field) = fields.get_mut(name.as_str()) {
-                    *field = field.or(&value);
-                }
-                let changed = ValueType::map(fields.into_iter());
-                self.bindings.put(&place, changed);
+            (ValueType::Map(mut map), Link::Field(name, _)) if first.is_empty() => {
+                let before = map.fields.get(name.as_str());
+                let after = match (before, map.keys) {
+                    (Some(field), _) => Some(field.or(&value)),
+                    (None, Keys::Written | Keys::Declared) => Some(value),
+                    // What another key held before is not known.
+                    (None, Keys::Open) => None,
+                };
+                map.fields.extend(after.map(|value| (name.to_string(), value.flat())));
+                self.bindings.put(&place, ValueType::Map(map));
             }
             (ValueType::Map(_) | ValueType::List(_), _) => self.bindings.set(&place, &ValueType::Unknown),
             _ => {}
@@ -382,7 +407,13 @@ impl<'a> Inference<'a> {
         self.work += 1 + self.scope.len() + self.definitions.files[self.file].bodies.len();
         let value_type = match expr {
             Expr::Unit(_) => ValueType::Unit,
-            Expr::StringConstant(..) => ValueType::Text,
+            Expr::StringConstant(text, position) => {
+                if text.contains("${") {
+                    let names: Vec<String> = self.scope.iter().map(|(name, _)| name.clone()).collect();
+                    self.observe(Observed::Text { text, in_scope: &names, position: *position });
+                }
+                ValueType::Text
+            }
             Expr::IntegerConstant(..) => ValueType::Integer,
             Expr::FloatConstant(..) => ValueType::Float,
             Expr::BoolConstant(..) => ValueType::Flag,
@@ -424,7 +455,7 @@ impl<'a> Inference<'a> {
                 let name = Some("this".to_owned());
                 return Typed { value_type, path: name.clone(), name, ..Typed::default() };
             }
-            Expr::Stmt(block) => self.statements(block.statements()),
+            Expr::Stmt(block) => self.statements(block.statements(), ValueUse::Taken),
             Expr::FnCall(call, position) => self.call(call, *position),
             Expr::Dot(..) | Expr::Index(..) => return self.chain(expr),
             Expr::And(parts, _) | Expr::Or(parts, _) => {
@@ -475,6 +506,11 @@ impl<'a> Inference<'a> {
         match link {
             Link::Field(name, position) => {
                 self.observe(Observed::Field { of, name, used: FieldUse::Read, position });
+                if let ValueType::Map(map) = of
+                    && self.definitions.key_habits.is_mistake(map, name)
+                {
+                    self.observe(Observed::AbsentKey { of: map, name, position });
+                }
                 let owner = match of {
                     ValueType::Record(record) => Some(*record),
                     _ => None,
@@ -502,7 +538,7 @@ impl<'a> Inference<'a> {
     fn field(&self, of: &ValueType, name: &str) -> ValueType {
         match of {
             ValueType::Undetermined => ValueType::Undetermined,
-            ValueType::Map(fields) => fields.get(name).cloned().unwrap_or(ValueType::Unknown),
+            ValueType::Map(map) => map.fields.get(name).cloned().unwrap_or(ValueType::Unknown),
             ValueType::Record(record) => {
                 self.definitions.fields.get(&(*record, name)).cloned().unwrap_or(ValueType::Unknown)
             }
@@ -539,7 +575,10 @@ impl<'a> Inference<'a> {
         let name = call.name.as_str();
         match (name, of) {
             (_, ValueType::Undetermined) => return ValueType::Undetermined,
-            ("call", ValueType::Function(..)) => return self.bindings.give(of, &given),
+            ("call", ValueType::Function(..)) => {
+                self.observe_arity(name, of, given.len()..=given.len(), position);
+                return self.bindings.give(of, &given);
+            }
             ("curry", ValueType::Function(..)) => {
                 self.bindings.escape(of);
                 return ValueType::Unknown;
@@ -560,6 +599,21 @@ impl<'a> Inference<'a> {
                 &given,
             );
         }
+        let is_held =
+            matches!(of, ValueType::Unknown | ValueType::Map(_)) && definitions.holders.contains(name);
+        if self.observer.is_some() && !is_held {
+            let receiver = Operand { typed: on.clone(), expr: None };
+            let arguments = arguments.iter().cloned().zip(&call.args);
+            let arguments = arguments.map(|(typed, expr)| Operand { typed, expr: Some(expr) });
+            let given: Vec<Operand> = std::iter::once(receiver).chain(arguments).collect();
+            self.observe(Observed::Call {
+                module: "",
+                name,
+                given: &given,
+                style: CallStyle::Method,
+                position,
+            });
+        }
         self.observe_method(on, call, arguments, position);
         if let Some(LinkPlace { variable, depth }) = at {
             self.mutate(name, variable, depth, &given);
@@ -575,13 +629,11 @@ impl<'a> Inference<'a> {
                     given.first().map_or(ValueType::Unknown, |closure| self.bindings.result_of(closure));
                 ValueType::list(std::iter::once(entry))
             }
-            (ValueType::Map(fields), "get") => {
-                let key = call.args.first().and_then(literal).and_then(|key| fields.get(key));
+            (ValueType::Map(map), "get") => {
+                let key = call.args.first().and_then(literal).and_then(|key| map.fields.get(key));
                 key.cloned().unwrap_or(ValueType::Unknown)
             }
-            (ValueType::Unknown | ValueType::Map(_), _) if definitions.holders.contains(name) => {
-                ValueType::Unknown
-            }
+            _ if is_held => ValueType::Unknown,
             _ => self.returned("", name, given.len() + 1, Some(of)),
         }
     }
@@ -607,16 +659,20 @@ impl<'a> Inference<'a> {
                 self.bindings.give(&typed.value_type, &arguments);
             }
         }
-        let closure = match given.first().map(|typed| &typed.value_type) {
-            Some(ValueType::Function(file, name)) if given.len() == 1 => {
-                let file = &self.definitions.files[*file];
-                let captured = file.captured.get(name).copied().unwrap_or_default();
-                let counts: Vec<usize> =
-                    file.functions(name).map(|body| body.parameters.len() - captured).collect();
-                counts.first().copied().filter(|_| !counts.contains(&1))
+        let own = given.first().filter(|_| given.len() == 1).map(|typed| &typed.value_type);
+        let closure = own.and_then(|own| self.other_arity(own, 1..=1));
+        if let (Some(own), ValueType::List(_)) = (own, of) {
+            // What the entry is may also be `this`.
+            let takes = match name {
+                name if PAIR_CLOSURES.contains(&name) => Some(2..=2),
+                name if ENTRY_CLOSURES.contains(&name) => Some(0..=2),
+                "for_each" => Some(0..=1),
+                _ => None,
+            };
+            if let Some(takes) = takes {
+                self.observe_arity(name, own, takes, position);
             }
-            _ => None,
-        };
+        }
         self.observe(Observed::Method { of: on, call, closure, position });
         if let ("contains" | "index_of", [wanted], Ok([typed])) =
             (name, call.args.as_slice(), <[Typed; 1]>::try_from(given))
@@ -624,6 +680,29 @@ impl<'a> Inference<'a> {
             let list = Operand { typed: on.clone(), expr: None };
             let wanted = Operand { typed, expr: Some(wanted) };
             self.observe(Observed::Membership { list, wanted, position });
+        }
+    }
+
+    /// The number of parameters of a closure or a function of the file, if it takes none of these numbers of arguments.
+    fn other_arity(&self, function: &ValueType, given: RangeInclusive<usize>) -> Option<usize> {
+        let ValueType::Function(file, name) = function else { return None };
+        let file = &self.definitions.files[*file];
+        let captured = file.captured.get(name).copied().unwrap_or_default();
+        let counts = file.functions(name).map(|body| body.parameters.len().saturating_sub(captured));
+        let counts: Vec<usize> = counts.collect();
+        counts.first().copied().filter(|_| !counts.iter().any(|count| given.contains(count)))
+    }
+
+    fn observe_arity(
+        &mut self,
+        caller: &str,
+        function: &ValueType,
+        given: RangeInclusive<usize>,
+        position: Position,
+    ) {
+        let wanted = *given.end();
+        if let Some(has) = self.other_arity(function, given) {
+            self.observe(Observed::Arity { caller, given: wanted, has, position });
         }
     }
 
@@ -700,15 +779,22 @@ impl<'a> Inference<'a> {
         let given: Vec<Typed> = call.args.iter().map(|argument| self.typed(argument)).collect();
         let types: Vec<ValueType> = given.iter().map(|typed| typed.value_type.clone()).collect();
         if let [module] = call.namespace.path.as_slice() {
+            if !self.definitions.files[self.file].imports.contains_key(module.name.as_str()) {
+                self.observe_call(&module.name, call, &given, position);
+            }
             return self.call_in_module(&module.name, name, &types);
         }
         if let ("call", [function, arguments @ ..]) = (name, types.as_slice())
             && matches!(function, ValueType::Function(..))
         {
+            self.observe_arity(name, function, arguments.len()..=arguments.len(), position);
             return self.bindings.give(function, arguments);
         }
         if call.op_token.is_none() && self.definitions.files[self.file].has_function(name, types.len()) {
             return self.call_own(&self.key(name, types.len()), None, &types);
+        }
+        if call.op_token.is_none() && call.namespace.is_empty() {
+            self.observe_call("", call, &given, position);
         }
         self.observe_operator(call, given, position);
         for value in &types {
@@ -737,6 +823,16 @@ impl<'a> Inference<'a> {
             (None, [_, default]) if name == "param" => default.clone(),
             _ => self.returned("", name, types.len(), types.first()),
         }
+    }
+
+    fn observe_call(&mut self, module: &str, call: &'a FnCallExpr, given: &[Typed], position: Position) {
+        if self.observer.is_none() {
+            return;
+        }
+        let given = given.iter().cloned().zip(&call.args);
+        let given: Vec<Operand> = given.map(|(typed, expr)| Operand { typed, expr: Some(expr) }).collect();
+        let (name, style) = (call.name.as_str(), CallStyle::Plain);
+        self.observe(Observed::Call { module, name, given: &given, style, position });
     }
 
     /// A function whose name is only known at run time.
@@ -786,6 +882,18 @@ impl<'a> Inference<'a> {
     }
 }
 
+/// The call that gives the value of an expression.
+fn last_call(expr: &Expr) -> Option<(&FnCallExpr, Position)> {
+    match expr {
+        Expr::FnCall(call, position) => Some((call, *position)),
+        Expr::Dot(..) => match access(expr).1.last()? {
+            Link::Method(call, position) => Some((call, *position)),
+            Link::Field(..) | Link::Index(_) => None,
+        },
+        _ => None,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -795,8 +903,9 @@ mod tests {
     #[test]
     fn registered_methods_of_an_audience_with_a_closure_give_it_a_follower() {
         let mut functions = functions(&reference_engine());
-        functions
-            .retain(|function| function.on == ValueType::Audience && function.signature.contains("closure"));
+        functions.retain(|function| {
+            function.on() == ValueType::Audience && function.signature.contains("closure")
+        });
         functions.retain(|function| !stdlib::is_stage(&function.name, function.arguments - 1));
         let registered: BTreeSet<&str> = functions.iter().map(|function| function.name.as_str()).collect();
         assert_eq!(registered, BTreeSet::from(FOLLOWER_CLOSURES));

@@ -2,35 +2,47 @@
 //! they return, the fields of values, and what handlers are given.
 
 use super::{
+    absent_keys::KeyHabits,
     calls::{keys, own},
     comparisons::follower_fields,
-    definitions::{Definitions, FileDefinitions, FunctionKey, Place},
-    file::{Body, Node, bodies, literal},
+    definitions::{Definitions, FileDefinitions, FunctionKey, Place, ValueUse},
+    file::literal,
 };
 use crate::script::{
     HANDLER, ON_FAILURE,
     engine::reference::known_functions,
-    functions::kinds::kinds,
-    host::value_type::ValueType,
-    source::{closures::captured_counts, parameters, program::Program},
+    functions::{endpoint::shapes, kinds::kinds},
+    host::value_type::{Keys, MapType, ValueType},
+    source::{
+        body::{Body, Node, bodies},
+        closures::captured_counts,
+        origin::EXPRESSION,
+        parameters,
+        program::Program,
+        tokens::tokens,
+    },
 };
-use rhai::{AST, ASTFlags, Expr, Stmt};
+use rhai::{AST, ASTFlags, Expr, Stmt, Token};
 use std::collections::{BTreeMap, BTreeSet};
 
 pub(super) fn definitions(program: &Program) -> Definitions {
+    let texts = std::iter::once(program.text()).chain(program.import_texts());
+    let files: Vec<FileDefinitions> =
+        program.asts().zip(texts).map(|(ast, text)| file(program, ast, text)).collect();
     let mut definitions = Definitions {
-        files: program.asts().map(|ast| file(program, ast)).collect(),
         returns: returns(),
         holders: holders(program),
         fields: fields(),
         throws_values: program.asts().flat_map(bodies).any(|body| throws_values(&body)),
+        key_habits: KeyHabits::of(files.iter().flat_map(|file| &file.bodies)),
+        files,
         given: Vec::new(),
     };
     definitions.given = handler_arguments(program, &definitions.files[0]);
     definitions
 }
 
-fn file(program: &Program, ast: &AST) -> FileDefinitions {
+fn file(program: &Program, ast: &AST, text: &str) -> FileDefinitions {
     let bodies = bodies(ast);
     let mut imports: BTreeMap<String, Option<usize>> = BTreeMap::new();
     for body in &bodies {
@@ -43,15 +55,24 @@ fn file(program: &Program, ast: &AST) -> FileDefinitions {
             entry.and_modify(|known| *known = known.filter(|known| Some(*known) == file)).or_insert(file);
         });
     }
-    FileDefinitions { bodies, captured: captured_counts(ast), imports }
+    FileDefinitions { bodies, captured: captured_counts(ast), last_value: last_value(program, text), imports }
+}
+
+/// What becomes of a file's last value: an expression that is typed on the command line is shown, and one without a
+/// semicolon is the value of the script.
+fn last_value(program: &Program, text: &str) -> ValueUse {
+    let ends_with_semicolon = || tokens(text).last().is_some_and(|(token, _)| *token == Token::SemiColon);
+    if program.name() != EXPRESSION && ends_with_semicolon() { ValueUse::Dropped } else { ValueUse::Taken }
 }
 
 /// What the engine's functions take first and return.
 fn returns() -> BTreeMap<(String, String, usize), Vec<(ValueType, ValueType)>> {
     let mut returns: BTreeMap<_, Vec<_>> = BTreeMap::new();
+    let shapes = shapes();
     for function in known_functions() {
         let key = (function.namespace.clone(), function.name.clone(), function.arguments);
-        returns.entry(key).or_default().push((function.on.clone(), function.gives.clone()));
+        let gives = shapes.get(function.full_name().as_str()).unwrap_or(&function.gives);
+        returns.entry(key).or_default().push((function.on(), gives.clone()));
     }
     returns
 }
@@ -78,17 +99,34 @@ fn fields() -> BTreeMap<(&'static str, &'static str), ValueType> {
     declared.chain(follower_fields()).collect()
 }
 
+/// Whether a body throws anything but texts, and errors that it has caught.
 fn throws_values(body: &Body) -> bool {
-    let mut throws_values = false;
-    body.walk(&mut |node| {
-        if let Node::Stmt(Stmt::Return(thrown, flags, _)) = node
-            && flags.contains(ASTFlags::BREAK)
-        {
-            let text = |expr: &Expr| matches!(expr, Expr::StringConstant(..) | Expr::InterpolatedString(..));
-            throws_values |= !thrown.as_deref().is_some_and(text);
+    let mut caught = BTreeSet::new();
+    let mut declared: BTreeSet<String> = body.parameters.iter().cloned().collect();
+    let mut thrown = Vec::new();
+    body.walk(&mut |node| match node {
+        Node::Stmt(Stmt::TryCatch(flow, _)) => {
+            if let Expr::Variable(name, ..) = &flow.expr {
+                caught.insert(name.1.to_string());
+            }
         }
+        Node::Stmt(Stmt::Var(variable, ..)) => declared.extend([variable.0.name.to_string()]),
+        Node::Stmt(Stmt::For(of, _)) => declared.extend([of.0.name.to_string()]),
+        Node::Stmt(Stmt::Assignment(assignment)) => {
+            if let Expr::Variable(name, ..) = &assignment.1.lhs {
+                declared.insert(name.1.to_string());
+            }
+        }
+        Node::Stmt(Stmt::Return(value, flags, _)) if flags.contains(ASTFlags::BREAK) => {
+            thrown.push(match value.as_deref() {
+                Some(Expr::StringConstant(..) | Expr::InterpolatedString(..)) => None,
+                Some(Expr::Variable(name, ..)) => Some(name.1.to_string()),
+                _ => Some(String::new()),
+            });
+        }
+        _ => {}
     });
-    throws_values
+    thrown.into_iter().flatten().any(|name| !caught.contains(&name) || declared.contains(&name))
 }
 
 /// What the automation's handlers are called with: the second argument has the keys of `params`.
@@ -103,7 +141,8 @@ fn handler_arguments(program: &Program, main: &FileDefinitions) -> Vec<(Place, V
         };
         (name.clone(), value)
     });
-    let given = ValueType::map(declared);
+    // Keys that are not declared are reported by another check.
+    let given = ValueType::Map(MapType { fields: declared.collect(), keys: Keys::Open });
     let handlers: BTreeSet<&str> =
         automation.triggers.iter().map(|trigger| trigger.handler.as_str()).chain([HANDLER]).collect();
     let mut arguments = Vec::new();

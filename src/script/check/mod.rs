@@ -1,9 +1,13 @@
-//! What is wrong with a script, found without running it: unknown functions, unknown fields of
-//! values, comparisons that can never be true, parameters of the wrong kind.
+//! What is wrong with a script, found without running it: unknown functions, variables and fields of values, arguments
+//! that are always refused, comparisons that can never be true, statements that are never reached or do nothing,
+//! parameters of the wrong kind.
 //!
 //! Every problem would fail at run time or do nothing, and a warning is of what works otherwise than it looks; what can't be
 //! known is ignored.
 
+mod absent_keys;
+mod arguments;
+mod builders;
 mod calls;
 mod captures;
 pub(crate) mod comparisons;
@@ -16,15 +20,19 @@ mod known_values;
 mod observed;
 mod operators;
 mod params;
+mod stages;
 mod switches;
+mod texts;
+mod unreachable;
 mod values;
+mod variables;
 
 use self::file::{File, Problems};
 use crate::{
     base::Diagnostic,
     script::{
         host::error::{ErrorKind, ScriptFailure},
-        source::program::Program,
+        source::{named_source::NamedSource, origin::Origin, program::Program, recovery::syntax_errors},
     },
 };
 use std::collections::BTreeMap;
@@ -52,6 +60,35 @@ pub fn problems(program: &Program, given: &BTreeMap<String, String>) -> Vec<Scri
     troubles(program, Some(given), MAX_SHOWN)
 }
 
+/// Everything that is wrong with a script that can't be loaded because of `first`: its other syntax errors, or, where only
+/// variables are missing, what [`check`] finds.
+#[must_use]
+pub fn load_errors(origin: &Origin, first: ScriptFailure) -> Vec<ScriptFailure> {
+    let mut found = match Program::load_leniently(origin) {
+        Ok(program) => check(&program),
+        Err(error) => match &error.diagnostic.span {
+            Some(span) => syntax_errors(&NamedSource { name: span.file.clone(), text: span.source.clone() }),
+            None => Vec::new(),
+        },
+    };
+    let place = |failure: &ScriptFailure| {
+        failure.diagnostic.span.as_ref().map(|span| (span.file.clone(), span.line, span.column))
+    };
+    let line = |failure: &ScriptFailure| place(failure).map(|(file, line, _)| (file, line));
+    // The parser may have noticed the same at another column.
+    let same = |failure: &ScriptFailure| {
+        let is_same_message = failure.diagnostic.message == first.diagnostic.message;
+        place(failure) == place(&first) || (is_same_message && line(failure) == line(&first))
+    };
+    if let Some(at) = found.iter().position(same) {
+        found[at] = first;
+    } else {
+        let behind = found.iter().position(|failure| place(failure) > place(&first));
+        found.insert(behind.unwrap_or(found.len()), first);
+    }
+    found
+}
+
 /// What works otherwise than it looks in a script and its imports.
 #[must_use]
 pub fn warnings(program: &Program) -> Vec<Diagnostic> {
@@ -75,6 +112,9 @@ fn troubles(program: &Program, given: Option<&BTreeMap<String, String>>, most: u
     let (mut troubles, mut more) = (Vec::new(), 0);
     for (file, mut problems) in files.iter().zip(found) {
         problems.extend(handlers::check(file));
+        problems.extend(stages::check(file));
+        problems.extend(unreachable::check(file));
+        problems.extend(variables::check(file));
         problems.extend(params::check_defaults(file));
         if let Some(given) = given {
             problems.extend(params::check(file, given));

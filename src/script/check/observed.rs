@@ -1,6 +1,6 @@
 //! The operations on values that inference has found in a program, for the checks to judge.
 
-use crate::script::host::value_type::ValueType;
+use crate::script::host::value_type::{MapType, ValueType};
 use rhai::{Expr, FnCallExpr, Position};
 
 /// An expression's value, as far as it is known.
@@ -18,6 +18,7 @@ pub(super) struct Typed {
 }
 
 /// An operand as it is written.
+#[derive(Clone)]
 pub(super) struct Operand<'a> {
     pub typed: Typed,
     pub expr: Option<&'a Expr>,
@@ -30,13 +31,77 @@ pub(super) enum FieldUse {
     Set,
 }
 
+/// How a function is called.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum CallStyle {
+    /// `f(a)`.
+    Plain,
+    /// `a.f()`.
+    Method,
+}
+
 /// What is done with values.
 pub(super) enum Observed<'a> {
-    Comparison { left: Operand<'a>, right: Operand<'a>, position: Position },
-    Membership { list: Operand<'a>, wanted: Operand<'a>, position: Position },
-    Field { of: &'a ValueType, name: &'a str, used: FieldUse, position: Position },
-    Method { of: &'a Typed, call: &'a FnCallExpr, closure: Option<usize>, position: Position },
-    Switch { on: Typed, position: Position },
+    Comparison {
+        left: Operand<'a>,
+        right: Operand<'a>,
+        position: Position,
+    },
+    Membership {
+        list: Operand<'a>,
+        wanted: Operand<'a>,
+        position: Position,
+    },
+    Field {
+        of: &'a ValueType,
+        name: &'a str,
+        used: FieldUse,
+        position: Position,
+    },
+    /// A key of a map that never has it.
+    AbsentKey {
+        of: &'a MapType,
+        name: &'a str,
+        position: Position,
+    },
+    Method {
+        of: &'a Typed,
+        call: &'a FnCallExpr,
+        closure: Option<usize>,
+        position: Position,
+    },
+    /// A call of a function of the engine. A method has what it is called on as its first argument.
+    Call {
+        module: &'a str,
+        name: &'a str,
+        given: &'a [Operand<'a>],
+        style: CallStyle,
+        position: Position,
+    },
+    /// A closure or a function of the file that is called with this number of arguments at the most, and has another number of
+    /// parameters.
+    Arity {
+        caller: &'a str,
+        given: usize,
+        has: usize,
+        position: Position,
+    },
+    /// A text with `${` in it, and the variables that are in scope there.
+    Text {
+        text: &'a str,
+        in_scope: &'a [String],
+        position: Position,
+    },
+    /// A value that a call gives to a statement, and nothing uses.
+    Dropped {
+        value: &'a ValueType,
+        call: &'a FnCallExpr,
+        position: Position,
+    },
+    Switch {
+        on: Typed,
+        position: Position,
+    },
 }
 
 /// Is called with the number of a file and what is done there.

@@ -1,9 +1,13 @@
 //! Parameters: which a script has, and whether those that were given fit.
 
-use super::file::{File, Node, Problem, bodies, literal};
+use super::file::{File, Problem, literal};
 use crate::script::{
     functions::param,
-    source::{closures::closure_name, program::Program},
+    source::{
+        body::{Node, bodies},
+        closures::closure_name,
+        program::Program,
+    },
 };
 use rhai::{Dynamic, Expr, Position, Stmt};
 use std::collections::BTreeMap;

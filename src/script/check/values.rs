@@ -1,13 +1,14 @@
 //! What is wrong with how a program uses values whose types are known.
 
 use super::{
+    arguments, builders,
     comparisons::never,
     fields,
     file::{File, Problem, Problems},
     inference::observe,
     known_values::definitions,
     observed::Observed,
-    switches,
+    switches, texts,
 };
 use crate::script::{engine::reference::known_functions, source::parse::calls};
 
@@ -24,6 +25,9 @@ pub(super) fn check(files: &[File], problems: &mut [Problems]) {
             problems.push(Problem::new(file, never.position, never.message, Some(never.hint)));
         }
         problems.extend(fields::problem(file, known_functions(), &observed));
+        problems.extend(arguments::problem(file, known_functions(), &observed));
+        problems.extend(builders::problem(file, &observed));
+        problems.extend(texts::problem(file, &observed));
         if let Observed::Switch { on, position } = &observed {
             problems.extend(switches::check(file, on, *position));
         }

@@ -14,7 +14,10 @@ use crate::{
         source::{
             closures::{captured_counts, parameters},
             program::Program,
-            syntax_error::{explain_syntax, hint_for_name, lower_first},
+            syntax_error::{
+                DECLARE_IT, explain_syntax, hint_for_function, hint_for_name, lower_first, no_variable,
+            },
+            undeclared::undeclared,
         },
     },
 };
@@ -118,6 +121,9 @@ fn explain_in_full(error: &EvalAltResult, engine: &Engine, program: &Program) ->
         (EvalAltResult::ErrorFunctionNotFound(signature, _), _) if signature.contains(CLOSURE) => {
             closure_mismatch(signature, caller.method, program)
         }
+        (EvalAltResult::ErrorVariableNotFound(name, _), None) if !name.contains("::") => {
+            Diagnostic::new(no_variable(name)).hint(hint_for_variable(name, program))
+        }
         (EvalAltResult::ErrorRuntime(..) | EvalAltResult::ErrorTerminated(..), _) | (_, None) => {
             describe(inner, engine)
         }
@@ -134,6 +140,20 @@ fn given_kinds(signature: &str) -> (&str, Vec<&str>) {
     let (name, given) = signature.split_once(" (").unwrap_or((signature, ""));
     let given = given.strip_suffix(')').unwrap_or(given);
     (name, given.split(", ").filter(|kind| !kind.is_empty()).collect())
+}
+
+/// What to write instead of a variable that does not exist, by what the script and earlier lines of the session declare.
+fn hint_for_variable(name: &str, program: &Program) -> String {
+    let written = undeclared(&program.ast).into_iter().find(|found| found.name == name);
+    let written = written.map(|found| found.hint).or_else(|| hint_for_name(name));
+    if let Some(hint) = written.filter(|hint| hint != DECLARE_IT) {
+        return hint;
+    }
+    let variables = program.prior.variables.iter().map(String::as_str);
+    match closest_match(name, variables) {
+        Some(near) => format!("did you mean `{near}`?"),
+        None => DECLARE_IT.to_owned(),
+    }
 }
 
 /// A closure that was called with another number of arguments than it has parameters.
@@ -186,10 +206,10 @@ fn describe(error: &EvalAltResult, engine: &Engine) -> Diagnostic {
                 .hint("only what its file exports can be seen: export const NAME = …;")
         }
         EvalAltResult::ErrorVariableNotFound(name, _) => {
-            let hint = hint_for_name(name).unwrap_or_else(|| "declare it first: let NAME = …;".to_owned());
-            Diagnostic::new(format!("there is no variable `{name}`")).hint(hint)
+            let hint = hint_for_name(name).unwrap_or_else(|| DECLARE_IT.to_owned());
+            Diagnostic::new(no_variable(name)).hint(hint)
         }
-        EvalAltResult::ErrorParsing(kind, position) => explain_syntax(kind, *position).0,
+        EvalAltResult::ErrorParsing(kind, position) => explain_syntax(kind, *position, None).0,
         EvalAltResult::ErrorRuntime(value, _) => {
             let text = to_text(engine, value.clone());
             Diagnostic::new(if text.is_empty() { "the script threw ()".to_owned() } else { text })
@@ -285,7 +305,7 @@ fn unknown_function(signature: &str, engine: &Engine) -> Diagnostic {
         .collect();
     if shapes.is_empty() {
         let diagnostic = Diagnostic::new(format!("there is no function `{name}`"));
-        if let Some(hint) = hint_for_name(name) {
+        if let Some(hint) = hint_for_function(name) {
             return diagnostic.hint(hint);
         }
         let names: BTreeSet<String> = known.iter().map(Function::full_name).collect();

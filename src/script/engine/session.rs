@@ -180,11 +180,18 @@ impl Session {
         program.prior = PriorDeclarations {
             functions: self.prior_functions(&program.ast),
             imports: self.state.import_sources.clone(),
+            variables: self.variable_names(),
         };
         // The line's own imports were read just now, and replace those of earlier lines.
         program.prior.imports.retain(|path, _| !program.imports.iter().any(|import| import.path == *path));
         self.count = number;
         Ok(Line { program, number })
+    }
+
+    /// The variables and constants of earlier lines.
+    fn variable_names(&self) -> BTreeSet<String> {
+        let variables = self.state.scope.iter_raw().map(|(name, ..)| name.to_owned());
+        variables.chain(self.state.constants.keys().cloned()).collect()
     }
 
     /// The functions of earlier lines that a line can call, given the functions that it declares itself.

@@ -45,6 +45,15 @@ pub(crate) fn read_argument(
     Ok(value)
 }
 
+/// The error for an argument, or an entry of a list, of another type than the field; `given` is that type in words.
+pub(crate) fn wrong_type(spec: &Spec, field: &Field, given: &str) -> ScriptError {
+    let kind = field.kind.describe();
+    ScriptError::usage(
+        format!("{}: `{}` must be {kind}, not {given}", spec.name, field.name),
+        signature(spec),
+    )
+}
+
 /// What an argument is for: a field of an endpoint.
 struct Argument<'a> {
     env: &'a RunEnv,
@@ -87,12 +96,7 @@ impl Argument<'_> {
 
     /// The argument or the entry of a list is of another type than the field.
     fn wrong(&self, arg: &Dynamic) -> ScriptError {
-        let (name, field) = (self.spec.name, self.field);
-        let (kind, given) = (field.kind.describe(), describe_type(arg));
-        ScriptError::usage(
-            format!("{name}: `{}` must be {kind}, not {given}", field.name),
-            signature(self.spec),
-        )
+        wrong_type(self.spec, self.field, &describe_type(arg))
     }
 
     fn text(&self, arg: &Dynamic) -> Result<Value, ScriptError> {

@@ -22,6 +22,7 @@ use crate::{
             env::RunEnv,
             error::{ScriptError, ScriptResult, at_position},
             stdlib,
+            value_type::ValueType,
         },
         writes::{journaled_call::call_journaled, tag_name::check_spelling},
     },
@@ -231,7 +232,10 @@ impl Callable for oauth::Exchange {
 
 impl Callable for card::Create {
     fn check(&self) -> Result<(), Box<EvalAltResult>> {
-        refuse_card(&card::check(&self.card))?;
+        let faults = card::check(&self.card);
+        let is_incomplete = faults.iter().any(|fault| fault.problem == card::Problem::Missing);
+        let undeclared = if is_incomplete { card::undeclared(&self.card) } else { Vec::new() };
+        refuse_card(&faults, &undeclared)?;
         for (field, near) in card::suspects(&self.card) {
             tracing::warn!("{}: `{field}` is sent as it is; did you mean `{near}`?", Self::SPEC.name);
         }
@@ -239,7 +243,7 @@ impl Callable for card::Create {
     }
 
     fn check_at(&self, now: i64) -> Result<(), Box<EvalAltResult>> {
-        refuse_card(card::ended(&self.card, now).as_slice())
+        refuse_card(card::ended(&self.card, now).as_slice(), &[])
     }
 
     fn call_from_script(self, env: &RunEnv) -> Result<Created, Box<EvalAltResult>> {
@@ -248,7 +252,8 @@ impl Callable for card::Create {
     }
 }
 
-fn refuse_card(faults: &[card::Fault]) -> Result<(), Box<EvalAltResult>> {
+/// `undeclared` are names of the card of which one may have been meant for a field that is missing.
+fn refuse_card(faults: &[card::Fault], undeclared: &[String]) -> Result<(), Box<EvalAltResult>> {
     let [first, others @ ..] = faults else { return Ok(()) };
     let name = card::Create::SPEC.name;
     let error = ScriptError::usage(
@@ -260,6 +265,10 @@ fn refuse_card(faults: &[card::Fault]) -> Result<(), Box<EvalAltResult>> {
         errmsg: first.to_string(),
         endpoint: name.to_owned(),
         ..error
+    };
+    let error = match undeclared {
+        [] => error,
+        names => error.note(format!("it has what is no declared field: `{}`", names.join("`, `"))),
     };
     Err(others.iter().rev().fold(error, |error, fault| error.note(fault.to_string())).raise())
 }
@@ -389,6 +398,17 @@ pub(crate) fn gives(spec: &Spec) -> &'static str {
     }
     let table = for_each_endpoint!(table);
     table.into_iter().find(|(name, _)| *name == spec.name).map_or("", |(_, gives)| gives)
+}
+
+/// The types that the functions of endpoints return, by the endpoints' names.
+pub(crate) fn shapes() -> BTreeMap<&'static str, ValueType> {
+    macro_rules! table {
+        ($($endpoint:path),* $(,)?) => {
+            [$( (<$endpoint as Endpoint>::SPEC.name, <<$endpoint as Endpoint>::Answer as ToScript>::SHAPE) ),*]
+        };
+    }
+    let table = for_each_endpoint!(table);
+    table.into_iter().map(|(name, shape)| (name, ValueType::declared(shape))).collect()
 }
 
 /// The type of a parameter, as the engine names it.

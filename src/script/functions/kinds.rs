@@ -7,7 +7,7 @@ use crate::{
     script::{
         host::{
             error, value,
-            value_type::{DeclaredField, ValueType},
+            value_type::{DeclaredField, ValueType, with_article},
         },
         source::automation_keys,
     },
@@ -157,11 +157,11 @@ pub(crate) fn no_such_field(kind: &str, fields: &[&'static str], name: &str) -> 
         Some(near) => format!("did you mean `{near}`?"),
         None => format!("its fields are {}", fields.join(", ")),
     };
-    Diagnostic::new(format!("a {kind} has no field `{name}`")).hint(hint)
+    Diagnostic::new(format!("{} has no field `{name}`", with_article(kind))).hint(hint)
 }
 
 /// The error for a field of a value of this kind that is set.
 pub(crate) fn field_is_read_only(kind: &str, name: &str) -> Diagnostic {
-    Diagnostic::new(format!("the field `{name}` of a {kind} can't be set"))
+    Diagnostic::new(format!("the field `{name}` of {} can't be set", with_article(kind)))
         .hint("a value of the platform's is read only: change it with the function for that")
 }

@@ -23,11 +23,17 @@ const SLEEP: &str = "Waits for the given number of seconds, or until the run is 
     sleep(0.01);
     ```";
 
-fn sleep(env: &RunEnv, seconds: f64) -> Result<(), Box<EvalAltResult>> {
-    if !(0.0..=MAX_SECONDS).contains(&seconds) {
-        let message = format!("sleep takes seconds from 0 to {MAX_SECONDS}, not {seconds}");
-        return Err(ScriptError::usage(message, "").raise());
+/// Refuses a time that is negative or too long.
+pub(crate) fn check_seconds(seconds: f64) -> Result<(), Box<EvalAltResult>> {
+    if (0.0..=MAX_SECONDS).contains(&seconds) {
+        return Ok(());
     }
+    let message = format!("sleep takes seconds from 0 to {MAX_SECONDS}, not {seconds}");
+    Err(ScriptError::usage(message, "").raise())
+}
+
+fn sleep(env: &RunEnv, seconds: f64) -> Result<(), Box<EvalAltResult>> {
+    check_seconds(seconds)?;
     env.block_on(async {
         tokio::select! {
             () = tokio::time::sleep(Duration::from_secs_f64(seconds)) => Ok(()),

@@ -6,7 +6,11 @@ use crate::{
     base::millis_as_secs,
     script::{
         audience::audience::TagRef,
-        host::{env::RunEnv, error::ScriptError, register::described},
+        host::{
+            env::RunEnv,
+            error::{ScriptError, ScriptResult},
+            register::described,
+        },
     },
 };
 use chrono::{DateTime, FixedOffset, NaiveDate, NaiveDateTime, NaiveTime};
@@ -20,21 +24,12 @@ const BEIJING: i32 = 8 * 3_600;
 pub(crate) fn register(engine: &mut Engine, env: &Arc<RunEnv>) {
     described("display_width", &["text: String", "int"], DISPLAY_WIDTH)
         .register_into_engine(engine, |text: &str| i64::try_from(text.width()).unwrap_or(i64::MAX));
-    described("unix_time", &["time: String", "int"], UNIX_TIME).register_into_engine(engine, |time: &str| {
-        unix_time(time).ok_or_else(|| {
-            let message = format!("`{time}` is no time");
-            ScriptError::usage(message, "write 2026-01-31, or 2026-01-31 09:00:00, in Beijing's time").raise()
-        })
-    });
+    described("unix_time", &["time: String", "int"], UNIX_TIME).register_into_engine(engine, read_time);
     described("beijing_time", &["seconds: int", "String"], BEIJING_TIME).register_into_engine(
         engine,
         |seconds: i64| match millis_as_secs(seconds) {
             None => Ok(beijing_time(seconds)),
-            Some(fewer) => {
-                let message =
-                    format!("beijing_time: {seconds} looks like milliseconds, and it takes seconds");
-                Err(ScriptError::usage(message, format!("write {fewer}, or / 1000")).raise())
-            }
+            Some(fewer) => Err(seconds_for_milliseconds(seconds, fewer).raise()),
         },
     );
     described("channels", &["Array"], CHANNELS_DOC).register_into_engine(engine, || {
@@ -78,6 +73,20 @@ const TAG_ID: &str =
     ```rhai
     print(tag_id(\"星标组\"));
     ```";
+
+/// Unix seconds of a time that a script gives as text.
+pub(crate) fn read_time(time: &str) -> ScriptResult<i64> {
+    unix_time(time).ok_or_else(|| {
+        let message = format!("`{time}` is no time");
+        ScriptError::usage(message, "write 2026-01-31, or 2026-01-31 09:00:00, in Beijing's time").raise()
+    })
+}
+
+/// The error for milliseconds, of which `fewer` are the seconds.
+pub(crate) fn seconds_for_milliseconds(given: i64, fewer: i64) -> ScriptError {
+    let message = format!("beijing_time: {given} looks like milliseconds, and it takes seconds");
+    ScriptError::usage(message, format!("write {fewer}, or / 1000"))
+}
 
 /// Unix seconds of a date, or of a date and a time, in Beijing.
 fn unix_time(text: &str) -> Option<i64> {

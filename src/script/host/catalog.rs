@@ -1,7 +1,8 @@
 //! What can be called: every function of an engine with its signature, for checks and hints.
 
 use super::{stdlib::is_stage, value_type::ValueType};
-use rhai::{Engine, FuncMetadata};
+use rhai::{Dynamic, Engine, FuncMetadata};
+use std::any::TypeId;
 
 /// Functions that return an audience.
 pub(crate) const SOURCES: &[&str] = &["followers", "members", "blacklisted", "openids", "openids_from"];
@@ -17,13 +18,18 @@ pub(crate) struct Function {
     pub name: String,
     pub arguments: usize,
     pub signature: String,
-    /// The type of its first argument, which is what it is called on as a method.
-    pub on: ValueType,
+    /// The types of its arguments, as far as they are declared: the first is what it is called on as a method.
+    pub takes: Vec<ValueType>,
     /// The type of its result.
     pub gives: ValueType,
 }
 
 impl Function {
+    /// The type of its first argument.
+    pub(crate) fn on(&self) -> ValueType {
+        self.takes.first().cloned().unwrap_or(ValueType::Unknown)
+    }
+
     /// The name with its module.
     pub(crate) fn full_name(&self) -> String {
         if self.namespace.is_empty() {
@@ -51,12 +57,16 @@ pub(crate) fn functions(engine: &Engine) -> Vec<Function> {
                 namespace: info.namespace.to_string(),
                 arguments: info.metadata.num_params + on_audience,
                 signature: signature(&name, info.metadata, on_audience > 0),
-                on: match (on_audience, info.metadata.params_info.first()) {
-                    (0, Some(first)) => {
-                        ValueType::declared(first.split_once(':').map_or("", |(_, declared)| declared))
-                    }
-                    (0, None) => ValueType::Unknown,
-                    _ => ValueType::Audience,
+                takes: {
+                    let given = std::iter::repeat_n(ValueType::Audience, on_audience);
+                    let declared = info.metadata.params_info.iter().zip(&info.metadata.param_types);
+                    let declared = declared.map(|(parameter, kind)| {
+                        let declared = parameter.split_once(':').map_or("", |(_, declared)| declared);
+                        // The reference may name the type that is usual where the function takes any.
+                        let is_any = *kind == TypeId::of::<Dynamic>();
+                        if is_any { ValueType::Unknown } else { ValueType::declared(declared) }
+                    });
+                    given.chain(declared).collect()
                 },
                 gives: match on_audience {
                     0 => ValueType::declared(&info.metadata.return_type),
@@ -110,7 +120,7 @@ mod tests {
     fn registered_methods_that_give_an_audience_are_the_stages() {
         let mut functions = functions(&reference_engine());
         functions.retain(|function| {
-            (&function.on, &function.gives) == (&ValueType::Audience, &ValueType::Audience)
+            (function.on(), &function.gives) == (ValueType::Audience, &ValueType::Audience)
         });
         let registered =
             functions.iter().filter(|function| !is_stage(&function.name, function.arguments - 1));

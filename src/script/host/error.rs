@@ -256,6 +256,25 @@ pub(crate) const ERROR_FIELDS: &[DeclaredField] = &[
     ("message", "String", "All of it as one line."),
 ];
 
+/// What an error of the language itself is caught as has these keys, of which each has some; `message` is there too.
+pub(crate) const LANGUAGE_ERROR_KEYS: &[&str] = &[
+    "actual",
+    "error",
+    "function",
+    "index",
+    "length",
+    "line",
+    "module",
+    "position",
+    "property",
+    "requested",
+    "source",
+    "token",
+    "tokens",
+    "type",
+    "variable",
+];
+
 /// Registers the error's fields for scripts.
 pub(crate) fn register(engine: &mut Engine) {
     engine

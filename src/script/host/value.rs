@@ -2,7 +2,7 @@
 
 use super::{
     error::{ScriptError, ScriptResult},
-    value_type::DeclaredField,
+    value_type::{DeclaredField, with_article},
 };
 use crate::{
     api::{
@@ -240,8 +240,7 @@ pub(crate) fn describe_type(value: &Dynamic) -> String {
     } else {
         // A type of another folder: its Rust name is the one that scripts use.
         let name = value.type_name().rsplit("::").next().unwrap_or_default();
-        let article = if name.starts_with(['A', 'E', 'I', 'O']) { "an" } else { "a" };
-        return format!("{article} {name}");
+        return with_article(name);
     };
     kind.to_owned()
 }
@@ -375,7 +374,7 @@ pub(crate) const REPORT_FIELDS: &[DeclaredField] = &[
     ("skipped", "int", "Followers that were left as they are."),
     (
         "failed",
-        "Array",
+        "Array<Map{openid: String, errcode: int, errmsg: String, rid: String}>",
         "Who could not be done: an array of maps with `openid`, `errcode`, `errmsg` and `rid`.",
     ),
     ("calls", "Map", "Calls by path, a map."),

@@ -10,6 +10,54 @@ pub(crate) type DeclaredField = (&'static str, &'static str, &'static str);
 /// Values with fields of their own.
 const RECORDS: [&str; 7] = ["User", "Report", "Tag", "Token", "Grant", "Message", "Error"];
 
+/// The keys of a map, beside those with known types.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Keys {
+    /// It may have others.
+    #[default]
+    Open,
+    /// It has no others that the program writes.
+    Written,
+    /// It has no others that a function gives it.
+    Declared,
+}
+
+/// What is known of a map. A key may be missing, which is `()`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct MapType {
+    pub fields: BTreeMap<String, ValueType>,
+    pub keys: Keys,
+}
+
+impl MapType {
+    /// A map that is of this type or of the other.
+    fn or(&self, other: &Self) -> Self {
+        let keys = match (self.keys, other.keys) {
+            (Keys::Open, _) | (_, Keys::Open) => Keys::Open,
+            (Keys::Declared, Keys::Declared) => Keys::Declared,
+            (Keys::Written, _) | (_, Keys::Written) => Keys::Written,
+        };
+        if keys == Keys::Open {
+            // One that may have other keys may have any value there.
+            let both =
+                self.fields.iter().filter_map(|(key, value)| Some((key, value.or(other.fields.get(key)?))));
+            let fields = both.map(|(key, value)| (key.clone(), value.flat())).collect();
+            return Self { fields, keys };
+        }
+        let all = self.fields.keys().chain(other.fields.keys());
+        let fields = all.map(|key| {
+            let both = match (self.fields.get(key), other.fields.get(key)) {
+                (Some(own), Some(value)) if own == value => own.clone(),
+                (Some(own), Some(value)) => own.or(value).flat(),
+                // It may be missing, and what is compared with it may be meant so.
+                (Some(_), None) | (None, _) => ValueType::Unknown,
+            };
+            (key.clone(), both)
+        });
+        Self { fields: fields.collect(), keys }
+    }
+}
+
 /// A value's type, as far as it is known.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) enum ValueType {
@@ -23,8 +71,7 @@ pub(crate) enum ValueType {
     Flag,
     /// An array with the type of its entries.
     List(Box<Self>),
-    /// A map with the keys that it has for certain.
-    Map(BTreeMap<String, Self>),
+    Map(MapType),
     /// One of [`RECORDS`].
     Record(&'static str),
     Audience,
@@ -35,13 +82,17 @@ pub(crate) enum ValueType {
 }
 
 impl ValueType {
-    /// Reads a declared type: `int`, `Array<Tag>`, `Result<String, …>`.
+    /// Reads a declared type: `int`, `Array<Tag>`, `Result<String, …>`, `Map{url: String}` for a map with these keys.
     pub(crate) fn declared(name: &str) -> Self {
         let result = ["Result<", "RhaiResultOf<"].iter().find_map(|result| name.split_once(result));
         let name = result.map_or(name, |(_, inner)| inner.split([',', '>']).next().unwrap_or(inner));
         let name = name.trim().trim_start_matches("&mut ").trim_start_matches('&');
         if let Some(entry) = name.strip_prefix("Array<").and_then(|rest| rest.strip_suffix('>')) {
             return Self::List(Box::new(Self::declared(entry)));
+        }
+        if let Some(fields) = name.strip_prefix("Map{").and_then(|rest| rest.strip_suffix('}')) {
+            let fields = declared_fields(fields).map(|(key, value)| (key.to_owned(), Self::declared(value)));
+            return Self::Map(MapType { fields: fields.collect(), keys: Keys::Declared });
         }
         match name.rsplit("::").next().unwrap_or(name) {
             "()" => Self::Unit,
@@ -50,7 +101,7 @@ impl ValueType {
             "bool" => Self::Flag,
             "String" | "ImmutableString" | "str" => Self::Text,
             "Array" => Self::List(Box::new(Self::Unknown)),
-            "Map" => Self::Map(BTreeMap::new()),
+            "Map" => Self::any_map(),
             "Audience" => Self::Audience,
             name => RECORDS
                 .iter()
@@ -68,7 +119,7 @@ impl ValueType {
             FieldKind::TextList => Self::List(Box::new(Self::Text)),
             FieldKind::IntegerList => Self::List(Box::new(Self::Integer)),
             FieldKind::Token => Self::Record("Token"),
-            FieldKind::Map => Self::Map(BTreeMap::new()),
+            FieldKind::Map => Self::any_map(),
             FieldKind::File | FieldKind::UserList => Self::Unknown,
         }
     }
@@ -96,19 +147,28 @@ impl ValueType {
 
     /// A list of these entries.
     pub(crate) fn list(entries: impl Iterator<Item = Self>) -> Self {
-        Self::List(Box::new(entries.map(Self::flat).fold(Self::Undetermined, |all, entry| all.or(&entry))))
+        let entry = entries.map(Self::flat).fold(Self::Undetermined, |all, entry| all.or(&entry));
+        Self::List(Box::new(entry))
     }
 
-    /// A map of these entries.
+    /// A map of these entries and no others.
     pub(crate) fn map(entries: impl Iterator<Item = (String, Self)>) -> Self {
-        Self::Map(entries.map(|(key, value)| (key, value.flat())).collect())
+        let fields = entries.map(|(key, value)| (key, value.flat())).collect();
+        Self::Map(MapType { fields, keys: Keys::Written })
     }
 
-    /// The type as a part of another: what nests further is not followed.
-    fn flat(self) -> Self {
+    /// A map of which nothing is known.
+    pub(crate) fn any_map() -> Self {
+        Self::Map(MapType::default())
+    }
+
+    /// The type as a value in a map: what nests further is not followed.
+    pub(crate) fn flat(self) -> Self {
         match self {
             Self::Map(_) | Self::Function(..) => Self::Unknown,
-            Self::List(entry) if matches!(*entry, Self::List(_)) => Self::List(Box::new(Self::Unknown)),
+            Self::List(entry) if matches!(*entry, Self::List(_) | Self::Map(_)) => {
+                Self::List(Box::new(Self::Unknown))
+            }
             other => other,
         }
     }
@@ -122,12 +182,7 @@ impl ValueType {
                 known.clone()
             }
             (Self::List(a), Self::List(b)) => Self::List(Box::new(a.or(b))),
-            // A key that one of them has not is `()` there.
-            (Self::Map(a), Self::Map(b)) => Self::Map(
-                a.iter()
-                    .filter_map(|(key, value)| Some((key.clone(), value.or(b.get(key)?).flat())))
-                    .collect(),
-            ),
+            (Self::Map(a), Self::Map(b)) => Self::Map(a.or(b)),
             _ => Self::Unknown,
         }
     }
@@ -182,10 +237,27 @@ impl ValueType {
             Self::List(_) => "an array".to_owned(),
             Self::Map(_) => "a map".to_owned(),
             Self::Record("User") => "a follower".to_owned(),
-            Self::Record(name) => format!("a {name}"),
+            Self::Record(name) => with_article(name),
             Self::Audience => "an audience".to_owned(),
             Self::Function(..) => "a closure".to_owned(),
             Self::Undetermined | Self::Unit | Self::Unknown => "()".to_owned(),
+        }
+    }
+
+    /// The type as messages about calls name it: `string`.
+    pub(crate) fn word(&self) -> String {
+        match self {
+            Self::Text => "string".to_owned(),
+            Self::Integer => "integer".to_owned(),
+            Self::Float => "float".to_owned(),
+            Self::Flag => "bool".to_owned(),
+            Self::List(_) => "array".to_owned(),
+            Self::Map(_) => "map".to_owned(),
+            Self::Record(name) => name.to_lowercase(),
+            Self::Audience => "audience".to_owned(),
+            Self::Function(..) => "closure".to_owned(),
+            Self::Unit => "()".to_owned(),
+            Self::Undetermined | Self::Unknown => "value".to_owned(),
         }
     }
 
@@ -204,9 +276,34 @@ impl ValueType {
     }
 }
 
+/// The name of a kind of value with its article: `an Error`.
+pub(crate) fn with_article(kind: &str) -> String {
+    let article = if kind.starts_with(['A', 'E', 'I', 'O']) { "an" } else { "a" };
+    format!("{article} {kind}")
+}
+
+/// The keys of a declared map with their types, as they are written between its braces.
+fn declared_fields(text: &str) -> impl Iterator<Item = (&str, &str)> {
+    let mut depth = 0_usize;
+    let fields = text.split(move |char| {
+        match char {
+            '{' | '<' => depth += 1,
+            '}' | '>' => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        char == ',' && depth == 0
+    });
+    fields.filter_map(|field| field.split_once(':')).map(|(key, value)| (key.trim(), value.trim()))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn declared_map<const N: usize>(fields: [(&str, ValueType); N]) -> ValueType {
+        let fields = fields.into_iter().map(|(key, value)| (key.to_owned(), value)).collect();
+        ValueType::Map(MapType { fields, keys: Keys::Declared })
+    }
 
     #[test]
     fn declared_type_is_read() {
@@ -217,6 +314,21 @@ mod tests {
             ("Array<Tag>", ValueType::List(Box::new(ValueType::Record("Tag")))),
             ("Array", ValueType::List(Box::new(ValueType::Unknown))),
             ("Follower", ValueType::Unknown),
+            ("Map", ValueType::any_map()),
+            ("Map{url: String}", declared_map([("url", ValueType::Text)])),
+            (
+                "Map{url: String, dns: Array<Map{ip: String, n: int}>}",
+                declared_map([
+                    ("url", ValueType::Text),
+                    (
+                        "dns",
+                        ValueType::List(Box::new(declared_map([
+                            ("ip", ValueType::Text),
+                            ("n", ValueType::Integer),
+                        ]))),
+                    ),
+                ]),
+            ),
         ] {
             assert_eq!(ValueType::declared(declared), expected, "{declared}");
         }
@@ -227,5 +339,14 @@ mod tests {
         assert_eq!(ValueType::Text.or(&ValueType::Integer), ValueType::Unknown);
         assert_eq!(ValueType::Text.or(&ValueType::Unit), ValueType::Text);
         assert_eq!(ValueType::Undetermined.or(&ValueType::Text), ValueType::Text);
+    }
+
+    #[test]
+    fn one_of_two_maps_has_the_keys_of_both() {
+        let map =
+            |keys: &[&str]| ValueType::map(keys.iter().map(|key| ((*key).to_owned(), ValueType::Integer)));
+        let both = ValueType::map(["甲", "乙"].into_iter().map(|key| (key.to_owned(), ValueType::Unknown)));
+        assert_eq!(map(&["甲"]).or(&map(&["乙"])), both);
+        assert_eq!(map(&["甲"]).or(&ValueType::any_map()), ValueType::any_map());
     }
 }

@@ -39,6 +39,38 @@ const WORDS: &[(&[&str], &str)] = &[
     (&["self", "super"], "there are none; a method's own value is `this`"),
 ];
 
+/// Functions and methods of other languages, and the hint for each of them.
+const FUNCTIONS: &[(&[&str], &str)] = &[
+    (&["length", "size", "strlen"], "write x.len()"),
+    (&["isEmpty", "empty", "is_null"], "write x.is_empty(), or x == ()"),
+    (
+        &["includes", "has", "hasOwnProperty", "has_key", "contains_key", "in_array"],
+        "write `in`, as in if x in list { … }",
+    ),
+    (&["append", "add", "push_back", "concat"], "write list.push(x), or list += other"),
+    (&["toUpperCase", "upper", "uppercase", "to_uppercase"], "write text.to_upper()"),
+    (&["toLowerCase", "lower", "lowercase", "to_lowercase"], "write text.to_lower()"),
+    (&["strip", "trimmed"], "text.trim() removes the blanks at both ends of a variable's text"),
+    (&["startsWith", "startswith", "has_prefix"], "write text.starts_with(\"…\")"),
+    (&["endsWith", "endswith", "has_suffix"], "write text.ends_with(\"…\")"),
+    (&["indexOf"], "write list.index_of(x)"),
+    (&["forEach", "each_with_index", "enumerate"], "write for (x, i) in list { … }"),
+    (&["slice", "substring", "substr"], "write text.sub_string(from, count), or list.extract(from, count)"),
+    (&["join", "implode"], "write list.reduce(|all, x| if all == () { `${x}` } else { `${all}, ${x}` })"),
+    (&["toString", "str", "repr", "string", "String"], "write `${x}`, or x.to_string()"),
+    (&["parseInt", "int", "Number", "atoi"], "write parse_int(text)"),
+    (&["parseFloat", "float", "double"], "write parse_float(text)"),
+    (&["sprintf", "format"], "a text with values in it is written between back-ticks: `… ${x} …`"),
+    (&["items", "entries"], "write for name in map.keys() { … map[name] … }"),
+    (&["isinstance", "typeOf"], "write type_of(x) == \"array\""),
+    (&["println", "puts", "console_log", "log_info"], "write print(x)"),
+    (
+        &["input", "readline", "prompt"],
+        "a script asks nothing while it runs: param(\"name\") is given before",
+    ),
+    (&["exit", "quit", "die"], "write return, or throw \"…\" for an error"),
+];
+
 /// Signs, and the hint for each of them.
 const SIGNS: &[(&[&str], &str)] = &[
     (&["==="], "write `==`"),
@@ -68,6 +100,11 @@ fn hint_of(known: &[(&[&str], &'static str)], word: &str) -> Option<&'static str
 /// What to write instead of a name that does not exist, if it is a word of other languages.
 pub(crate) fn hint_for_word(word: &str) -> Option<&'static str> {
     hint_of(WORDS, word)
+}
+
+/// What to write instead of a function that does not exist, if it is one of other languages.
+pub(super) fn hint_for_foreign_function(name: &str) -> Option<&'static str> {
+    hint_of(FUNCTIONS, name)
 }
 
 /// The message and the hint for a syntax error that comes from the syntax of another language.
@@ -204,6 +241,7 @@ fn explain_by_place(
     Some((found.0.to_owned(), found.1))
 }
 
-fn no_such(word: &str) -> String {
+/// What is wrong with a word of another language, in words.
+pub(super) fn no_such(word: &str) -> String {
     format!("there is no `{word}` in scripts")
 }

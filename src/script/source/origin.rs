@@ -3,6 +3,9 @@
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 
+/// The name of a script that is typed as an expression on the command line.
+pub const EXPRESSION: &str = "-e";
+
 /// Where a script comes from.
 #[derive(Clone, Debug)]
 pub enum Origin {

@@ -1,9 +1,20 @@
 //! Parses a text, and answers questions about it without running it.
 
-use super::{named_source::NamedSource, parse_trace::ParseTrace, syntax_error::explain_syntax};
+use super::{
+    named_source::NamedSource,
+    parse_trace::ParseTrace,
+    syntax_error::{DECLARE_IT, explain_syntax},
+    undeclared::undeclared,
+};
 use crate::{
     base::{Diagnostic, TypedSign},
-    script::host::{error::ScriptFailure, limits::set_limits, modules::modules},
+    script::host::{
+        catalog::{SOURCES, STAGES},
+        error::ScriptFailure,
+        limits::set_limits,
+        modules::modules,
+        stdlib::stages,
+    },
 };
 use rhai::{
     AST, ASTNode, Engine, Expr, LexError, Module, OptimizationLevel, ParseErrorType, Position, Stmt, Token,
@@ -24,12 +35,32 @@ pub fn is_script(text: &str) -> bool {
     PARSER.with(|engine| engine.compile(text).is_ok())
 }
 
-/// Whether a text is an expression that only reads: nothing is called, declared or set.
+/// Whether a text is an expression that only reads: nothing is called, declared or set. What makes an audience and narrows it
+/// down calls nothing.
 #[must_use]
 pub fn is_pure_expression(text: &str) -> bool {
     let Ok(ast) = PARSER.with(|engine| engine.compile(text)) else { return false };
     let is_expression = matches!(ast.statements(), [Stmt::Expr(_) | Stmt::FnCall(..)]);
-    is_expression && called_names(&ast).is_empty()
+    let is_lazy = |name: &String| {
+        let name = name.as_str();
+        SOURCES.contains(&name) || STAGES.contains(&name) || stages().iter().any(|(stage, _)| *stage == name)
+    };
+    is_expression && called_names(&ast).iter().all(is_lazy)
+}
+
+/// The variables that an expression uses and does not declare; `None` if the text is no expression.
+pub(crate) fn variables_of(expression: &str) -> Option<BTreeSet<String>> {
+    let ast = PARSER.with(|engine| engine.compile_expression(expression)).ok()?;
+    let mut variables = BTreeSet::new();
+    ast.walk(&mut |path: &[ASTNode]| {
+        if let Some(ASTNode::Expr(Expr::Variable(variable, ..))) = path.last()
+            && variable.0.is_none()
+        {
+            variables.insert(variable.1.to_string());
+        }
+        true
+    });
+    Some(variables)
 }
 
 /// The functions of a text that declares functions and nothing else, with the number of their parameters.
@@ -125,15 +156,21 @@ pub(crate) fn compile(engine: &Engine, source: &NamedSource) -> Result<AST, Scri
     let text = &*source.text;
     let mut ast = engine.compile(text).or_else(|error| {
         let kind = error.err_type();
-        let (diagnostic, position) = explain_syntax(kind, error.position());
-        let is_undeclared = matches!(kind, ParseErrorType::VariableUndefined(_));
-        // `eval` may declare variables that the parser doesn't see.
-        let lenient = || lenient_parser().compile(text).ok().filter(calls_eval);
-        let ast = if is_undeclared { lenient() } else { None };
-        ast.ok_or_else(|| {
-            let diagnostic = open_text(kind, position, text).unwrap_or(diagnostic);
-            ScriptFailure::in_script(diagnostic.at(source.span_at(position)))
-        })
+        let (mut diagnostic, position) = explain_syntax(kind, error.position(), Some(text));
+        if let ParseErrorType::VariableUndefined(_) = kind {
+            match lenient_parser().compile(text) {
+                // `eval` may declare variables that the parser doesn't see.
+                Ok(ast) if calls_eval(&ast) => return Ok(ast),
+                // What is in scope there is known once the whole file is parsed.
+                Ok(ast) if diagnostic.hint.as_deref() == Some(DECLARE_IT) => {
+                    let found = undeclared(&ast).into_iter().find(|found| found.position == position);
+                    diagnostic.hint = found.map(|found| found.hint).or(diagnostic.hint);
+                }
+                _ => {}
+            }
+        }
+        let diagnostic = open_text(kind, position, text).unwrap_or(diagnostic);
+        Err(ScriptFailure::in_script(diagnostic.at(source.span_at(position))))
     })?;
     if let Some(begun) = open_comment(&ast, text) {
         let diagnostic = Diagnostic::new("a comment is not closed").hint("close it with */");
@@ -208,7 +245,8 @@ fn open_text(kind: &ParseErrorType, position: Position, text: &str) -> Option<Di
     Some(Diagnostic::new("a text is not closed").hint(format!("is it meant to end here? {sign}")))
 }
 
-fn calls_eval(ast: &AST) -> bool {
+/// Whether a program calls `eval`, which may declare what can't be seen.
+pub(crate) fn calls_eval(ast: &AST) -> bool {
     let mut calls_eval = false;
     ast.walk(&mut |path: &[ASTNode]| {
         calls_eval |= match path.last() {

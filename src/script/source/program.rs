@@ -12,7 +12,7 @@ use crate::{
 };
 use rhai::{AST, Engine, EvalAltResult, Module, ModuleResolver, Position, Scope, Shared};
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     path::{Path, PathBuf},
     sync::{Arc, Mutex},
 };
@@ -35,6 +35,8 @@ pub(crate) struct PriorDeclarations {
     pub functions: BTreeMap<String, Option<Arc<NamedSource>>>,
     /// The sources of imports by their paths.
     pub imports: BTreeMap<String, Arc<NamedSource>>,
+    /// The names of variables and constants.
+    pub variables: BTreeSet<String>,
 }
 
 impl Program {
@@ -43,6 +45,15 @@ impl Program {
     /// # Errors
     /// When a file can't be read or compiled, or imports go out of bounds or in a circle.
     pub fn load(origin: &Origin) -> Result<Self, ScriptFailure> {
+        Self::load_with(origin, &parser())
+    }
+
+    /// The same of one that may use variables and modules that are not declared, so that all of them are found.
+    pub(crate) fn load_leniently(origin: &Origin) -> Result<Self, ScriptFailure> {
+        Self::load_with(origin, &lenient_parser())
+    }
+
+    fn load_with(origin: &Origin, engine: &Engine) -> Result<Self, ScriptFailure> {
         let folder = origin.folder().unwrap_or_default();
         let (name, text, displayed_folder) = match origin {
             Origin::File { named, path } => {
@@ -63,10 +74,9 @@ impl Program {
             Origin::Recorded(source) => Some(source.imports.as_slice()),
             Origin::File { .. } | Origin::Text { .. } => None,
         };
-        let engine = parser();
         let source = NamedSource { name, text: text.into() };
-        let ast = compile(&engine, &source)?;
-        Self::with_imports(source, ast, Loader::new(&engine, folder, displayed_folder, recorded))
+        let ast = compile(engine, &source)?;
+        Self::with_imports(source, ast, Loader::new(engine, folder, displayed_folder, recorded))
     }
 
     /// Reads and compiles a line of a session, which may use variables of earlier lines.
@@ -137,6 +147,11 @@ impl Program {
     pub(crate) fn source_of(&self, path: Option<&str>) -> Option<&Arc<NamedSource>> {
         let Some(path) = path else { return Some(&self.source) };
         self.imports.iter().find(|import| import.path == path).map(|import| &import.source)
+    }
+
+    /// The texts of its imports, in order.
+    pub(crate) fn import_texts(&self) -> impl Iterator<Item = &str> {
+        self.imports.iter().map(|import| &*import.source.text)
     }
 
     /// The script and its imports as text, from which the same program can be loaded.

@@ -120,7 +120,7 @@ fn caught_error_has_its_fields() {
             print(e);
         }
         try { members(999).count(); } catch (e) { print(e.errcode); }
-        try { tag::attach(\"x\", []); } catch (e) { print([e.errcode, e.message]); }
+        let words = parse_json(`{\"id\": \"x\"}`); try { tag::attach(words.id, [\"o\"]); } catch (e) { print([e.errcode, e.message]); }
         print(\"后面\");";
     let (finished, report) = run_on(&account, script, &[]);
     assert_eq!(

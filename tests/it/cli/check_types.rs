@@ -245,6 +245,49 @@ fn unknown_field_of_a_known_value_is_found() {
             "the field `name` of a Tag can't be set",
             "a value of the platform's is read only: change it with the function for that",
         ),
+        ("print(tag::list().map(|t| t.nmae));", "a Tag has no field `nmae`", "did you mean `name`?"),
+        (
+            "print(tag::list().filter(|t, i| t.cuont > i));",
+            "a Tag has no field `cuont`",
+            "did you mean `count`?",
+        ),
+        (
+            "let u = user::info(\"o1\"); print(u.qr_scen);",
+            "a follower has no field `qr_scen`",
+            "did you mean `qr_scene`?",
+        ),
+        (
+            "try { tag::create(\"甲\"); } catch (e) { print(e.errcod); }",
+            "an Error has no field `errcod`",
+            "did you mean `errcode`?",
+        ),
+        (
+            "try { tag::create(\"甲\"); } catch (e) { print(e.errcod); throw e; }",
+            "an Error has no field `errcod`",
+            "did you mean `errcode`?",
+        ),
+        (
+            "let r = followers().tag(\"甲\"); for f in r.failed { print(f.errcod); }",
+            "this map has no `errcod`",
+            "did you mean `errcode`?",
+        ),
+        (
+            "let t = qrcode::create(\"QR_SCENE\", #{}); print(t.tiket);",
+            "this map has no `tiket`",
+            "did you mean `ticket`?",
+        ),
+        ("print(user::list().data.openids);", "this map has no `openids`", "did you mean `openid`?"),
+        (
+            "print(media::upload_image(\"scripts/logo.png\").adress);",
+            "this map has no `adress`",
+            "it has url",
+        ),
+        ("let m = #{a: 1}; print(m.b);", "this map has no `b`", "it has a"),
+        (
+            "fn options() { #{scene: 1, tag: \"甲\"} } let o = options(); print(o.scen);",
+            "this map has no `scen`",
+            "did you mean `scene`?",
+        ),
         ("print(token::get().expires);", "a Token has no field `expires`", "did you mean `expires_in`?"),
     ] {
         assert_hint(script, problem, hint);
@@ -261,6 +304,23 @@ fn field_that_is_there_is_accepted() {
         "fn tell(x) { print(x.nmae); } tell(#{nmae: tag::list()[0]});",
         "try { tag::list(); } catch (e) { print(e.line); }",
         "for t in [#{nmae: 1}] { print(t.nmae); } for t in tag::list() { print(t.name); }",
+        "try { [1][5] } catch (e) { print(`${e.message} ${e.error} ${e.line} ${e.position} ${e.length} ${e.index}`); }",
+        "try { throw #{code: 1}; } catch (e) { print(e.code); }",
+        "try { throw \"甲\"; } catch (e) { print(e); } try { tag::list(); } catch (e) { throw e; }",
+        "let m = #{a: 1}; m.b = 2; print(m.b); let n = #{}; n[\"甲\"] = 1; print(n.甲); n.c = 1; print(n.c);",
+        "let m = #{}; for name in [\"甲\", \"乙\"] { m[name] = 1; } print(m.甲);",
+        "let m = #{a: 1}; m += #{b: 2}; print(m.b); let n = #{a: 1}; n.mixin(#{b: 2}); print(n.b);",
+        "let m = #{a: 1}; if m.b == () { print(\"甲\"); } print(m.c ?? 5); print(type_of(m.d)); print(m.e.type_of());",
+        "let m = #{scene: 1}; if m.scen != () { print(m.scen); }",
+        "fn tag_of(options) { if options.tag == () { \"甲\" } else { options.tag } } print(tag_of(#{})); print(tag_of(#{tag: \"乙\"}));",
+        "fn show(row) { print(row.title); } show(#{title: \"甲\"}); show(#{name: 1});",
+        "let o = if 1 > 2 { #{a: 1} } else { #{b: 2} }; print(o.a); print(o.b);",
+        "let key = \"b\"; let m = #{a: 1}; print(key in m); print(m.get(\"b\")); print(m[\"b\"]); print(m[key]);",
+        "fn fill() { this.b = 1; } let m = #{a: 1}; m.fill(); print(m.b);",
+        "let m = #{a: 1}; let set = || { m.b = 2; }; set.call(); print(m.b);",
+        "let m = parse_json(`{\"a\": 1}`); print(m.a); print(m.b);",
+        "let page = user::list(); print(page.data.openid.len()); page.extra = 1; print(page.extra); print(page.next_openid);",
+        "let u = #{a: #{b: 1}}; print(u.a.b); u.a.c = 5; print(u.a.c);",
     ] {
         assert_sound(script);
     }

@@ -184,7 +184,7 @@ error: there is no variable `scen`
 2 | print(scen);
   |       ^^^^
   |
-  = hint: declare it first: let NAME = …;
+  = hint: did you mean `scene`?
 ",
     );
     assert_refused(

@@ -1,8 +1,11 @@
 //! Commands as a person types them: their output, messages, files and exit codes.
 
 mod check;
+mod check_all;
+mod check_arguments;
 mod check_calls;
 mod check_captures;
+mod check_statements;
 mod check_types;
 mod config;
 mod doctor;

@@ -147,6 +147,23 @@ fn commands_have_their_documented_effect() {
 }
 
 #[test]
+fn misspelt_variable_of_an_earlier_line_gets_a_suggestion() {
+    let finished =
+        Folder::new().run_with_input(&["repl", "--sandbox"], "let 展台列表 = [1];\nlet foo = 1;\nfooo\n");
+    assert!(finished.err.contains("there is no variable `fooo`"), "{}", finished.err);
+    assert!(finished.err.contains("hint: did you mean `foo`?"), "{}", finished.err);
+}
+
+#[test]
+fn line_that_only_shows_followers_is_not_saved() {
+    let folder = Folder::new();
+    let lines = "followers().take(1)\nprint(1)\n:save 只打印.rhai\n";
+    folder.run_with_input(&["repl", "--sandbox"], lines).success();
+    let saved = fs::read_to_string(folder.path().join("只打印.rhai")).expect("it was written");
+    assert!(!saved.contains("followers()") && saved.contains("print(1);"), "{saved}");
+}
+
+#[test]
 fn successful_lines_are_saved_as_a_script() {
     let folder = Folder::new();
     let lines = "const SCENE = 98765;\nfn booth() { followers().filter(|u| u.qr_scene == global::SCENE) }\nxyz()\n\

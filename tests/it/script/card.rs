@@ -253,7 +253,8 @@ fn misspelt_card_field_is_reported_and_unknown_one_kept() {
     let account = Account::of(3);
     let create = |fields: &str| {
         let script = format!(
-            "print(card::create(card::meeting_ticket(#{{{COMMON}, fixed_term: 1, {fields}}})).card_id.len())"
+            "let fields = #{{{COMMON}, fixed_term: 1, {fields}}}; \
+             print(card::create(card::meeting_ticket(fields)).card_id.len())"
         );
         run_on(&account, &script, &[]).0
     };

@@ -31,9 +31,9 @@ fn tag_with_a_misleading_name_is_not_made() {
     let before = names_of_tags(&account);
     for (name, message, hint) in REFUSED {
         for script in [
-            format!("followers().tag(\"{name}\")"),
-            format!("tag::create(\"{name}\")"),
-            format!("tag::update(2, \"{name}\")"),
+            format!("let name = \"{name}\"; followers().tag(name)"),
+            format!("let name = \"{name}\"; tag::create(name)"),
+            format!("let name = \"{name}\"; tag::update(2, name)"),
         ] {
             for arguments in [&[][..], &["--dry-run"]] {
                 assert_eq!(
