@@ -29,10 +29,10 @@ impl Undeclared {
     }
 }
 
-/// The most undeclared variables of a file that are found: each is compared with what is in scope.
-const MAX_FOUND: usize = 100;
+/// The most undeclared variables of a file that are compared with what is in scope there.
+const MAX_COMPARED: usize = 100;
 
-/// The first undeclared variables of a file, in order.
+/// The undeclared variables of a file, in order. Those after the first hundred have a general hint.
 pub(crate) fn undeclared(ast: &AST) -> Vec<Undeclared> {
     let file = DeclaredNames::of(ast);
     let mut found: Vec<(Position, usize, String)> = Vec::new();
@@ -52,13 +52,12 @@ pub(crate) fn undeclared(ast: &AST) -> Vec<Undeclared> {
     }
     found.sort();
     found.dedup_by(|a, b| a.0 == b.0);
-    let first = found.into_iter().take(MAX_FOUND);
-    first
-        .map(|(position, body, name)| {
-            let hint = file.hint(body, &name, position);
-            Undeclared { name, position, hint }
-        })
-        .collect()
+    let named = |(index, (position, body, name)): (usize, (Position, usize, String))| {
+        let is_compared = index < MAX_COMPARED;
+        let hint = if is_compared { file.hint(body, &name, position) } else { DECLARE_IT.to_owned() };
+        Undeclared { name, position, hint }
+    };
+    found.into_iter().enumerate().map(named).collect()
 }
 
 /// A name that a body declares.
