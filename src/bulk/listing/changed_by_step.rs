@@ -7,9 +7,18 @@ use crate::{
         person::Listed,
         source::ChangedByStep,
     },
-    store::{BatchPosition, BatchRow, EffectKey, StoreError},
+    store::{BatchPosition, BatchRow, StoreError},
 };
 use std::{collections::HashMap, sync::Arc};
+
+/// Which way a recorded batch changed its followers.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Direction {
+    /// As the step does.
+    Change,
+    /// Back: by the opposite call, which a script made in the same step.
+    Opposite,
+}
 
 impl ChangedByStep {
     /// How many there are at most.
@@ -33,17 +42,17 @@ impl ChangedByStep {
         if others == 0 && !(*change == Change::Remark && is_of_calls) {
             return Ok(None);
         }
-        let mut rows: Vec<(bool, BatchRow)> = Vec::new();
-        let keys: [Option<(bool, EffectKey)>; 2] =
-            [Some((true, change.key())), opposite.map(|key| (false, key))];
-        for (is_wanted, effect) in keys.into_iter().flatten() {
+        let mut rows: Vec<(Direction, BatchRow)> = Vec::new();
+        let opposite = opposite.map(|key| (Direction::Opposite, key));
+        for (direction, effect) in [(Direction::Change, change.key())].into_iter().chain(opposite) {
             let found = store.batches_of(run, step, effect, BatchPosition::START, i64::MAX).await?;
-            rows.extend(found.into_iter().map(|row| (is_wanted, row)));
+            rows.extend(found.into_iter().map(|row| (direction, row)));
         }
         rows.sort_by_key(|(_, row)| row.position());
         let mut first: Vec<Listed> = Vec::new();
         let mut known: HashMap<String, Option<usize>> = HashMap::new();
-        for (is_wanted, row) in rows {
+        for (direction, row) in rows {
+            let is_wanted = direction == Direction::Change;
             for item in read_changed(&row, change.items(), InDoubtItems::Included)? {
                 match known.get(item.openid()) {
                     None => {

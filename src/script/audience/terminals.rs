@@ -336,9 +336,10 @@ const COUNT_BY: &str =
 
 const WRITE_CSV: &str = "Writes the openids to a CSV file, which `openids_from` can read.
 
-    The name ends in `.csv` or `.txt`. An existing file is replaced only if it is empty or a table of followers, whose first
-    line names fields of theirs, and only once the new one is complete; any other is left as it is. The path is relative to the folder that mpscript was
-    started in; `openids_from` says which folders a script may use.
+    The name ends in `.csv` or `.txt`. A dry run, which changes nothing on the account, writes it as well. An existing file is
+    replaced only if it is empty or a table of followers, whose first line names fields of theirs, and only once the new one
+    is complete; any other is left as it is. The path is relative to the folder that mpscript was started in; `openids_from`
+    says which folders a script may use.
 
     ```rhai
     print(members(\"星标组\").write_csv(\"星标组.csv\").matched);

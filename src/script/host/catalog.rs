@@ -56,7 +56,7 @@ pub(crate) fn functions(engine: &Engine) -> Vec<Function> {
             (is_name && !name.contains('$') && !is_built_in_tag).then(|| Function {
                 namespace: info.namespace.to_string(),
                 arguments: info.metadata.num_params + on_audience,
-                signature: signature(&name, info.metadata, on_audience > 0),
+                signature: signature(&name, info.metadata, (on_audience > 0).then_some("audience")),
                 takes: {
                     let given = std::iter::repeat_n(ValueType::Audience, on_audience);
                     let declared = info.metadata.params_info.iter().zip(&info.metadata.param_types);
@@ -80,7 +80,7 @@ pub(crate) fn functions(engine: &Engine) -> Vec<Function> {
 }
 
 /// `filter(audience, closure)`: a function as a hint shows it. A parameter without a name is shown by its type.
-fn signature(name: &str, metadata: &FuncMetadata, on_audience: bool) -> String {
+fn signature(name: &str, metadata: &FuncMetadata, receiver: Option<&str>) -> String {
     let parameters = metadata.params_info.iter().map(|parameter| match parameter.split_once(':') {
         Some(("_" | "", kind)) => kind_in_words(kind),
         // Rhai's own functions name a closure after its purpose: `map`, `filter`.
@@ -88,8 +88,7 @@ fn signature(name: &str, metadata: &FuncMetadata, on_audience: bool) -> String {
         Some((name, _)) => name.trim().to_owned(),
         None => kind_in_words(parameter),
     });
-    let parameters: Vec<String> =
-        on_audience.then(|| "audience".to_owned()).into_iter().chain(parameters).collect();
+    let parameters: Vec<String> = receiver.map(str::to_owned).into_iter().chain(parameters).collect();
     format!("{name}({})", parameters.join(", "))
 }
 
