@@ -3,7 +3,7 @@
 use super::{
     file::{File, Problem},
     observed::{CallStyle, Observed, Operand},
-    stages::refused_stage,
+    stages::{error_of, refused_stage},
 };
 use crate::{
     api::{self, Field, FieldKind, Spec, errcode::INVALID_OPENID_LIST_SIZE},
@@ -18,11 +18,7 @@ use crate::{
             sleep::check_seconds,
             time_and_text::{read_time, seconds_for_milliseconds},
         },
-        host::{
-            catalog::Function,
-            error::{ScriptError, ScriptResult},
-            value_type::ValueType,
-        },
+        host::{catalog::Function, error::ScriptError, value_type::ValueType},
         writes::tag_name::check_spelling,
     },
 };
@@ -99,11 +95,6 @@ fn accepts(takes: &ValueType, given: &ValueType) -> bool {
         | (_, Record("Error")) => true,
         (takes, given) => takes.takes(given),
     }
-}
-
-fn error_of<T>(result: ScriptResult<T>) -> Option<ScriptError> {
-    let error = result.err()?;
-    ScriptError::find_in(&error)
 }
 
 /// An argument that an endpoint's function refuses before it sends anything, or that the platform always refuses.

@@ -13,12 +13,14 @@ use crate::{
 };
 use rhai::{Array, Dynamic, Expr, FnCallExpr, Position};
 
+/// The error of a script's function that refuses a value.
+pub(super) fn error_of<T>(result: ScriptResult<T>) -> Option<ScriptError> {
+    let error = result.err()?;
+    ScriptError::find_in(&error)
+}
+
 /// Why a stage refuses a literal argument.
 pub(super) fn refused_stage(name: &str, value: &Dynamic) -> Option<ScriptError> {
-    fn error_of<T>(result: ScriptResult<T>) -> Option<ScriptError> {
-        let error = result.err()?;
-        ScriptError::find_in(&error)
-    }
     match name {
         "take" | "sample" => error_of(read_count(name, value.as_int().ok()?)),
         "since" | "before" => error_of(read_time(value.as_immutable_string_ref().ok()?.as_str())),

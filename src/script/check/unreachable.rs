@@ -33,7 +33,7 @@ fn in_block(file: &File, statements: &[Stmt]) -> Option<Problem> {
     let next = statements[at + 1..].iter().find(|statement| !matches!(statement, Stmt::Noop(_)))?;
     let line = line.map(|line| format!(" of line {line}")).unwrap_or_default();
     let message = format!("this is never reached: `{word}`{line} comes before it");
-    let hint = "remove it, or put it before; a part that is to rest is made a comment with /* … */";
+    let hint = "remove it, or move it before that; to keep it for later, comment it out with /* … */";
     Some(Problem::new(file, begin(next), message, Some(hint.to_owned())))
 }
 

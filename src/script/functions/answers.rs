@@ -200,7 +200,11 @@ mod tests {
 
     #[track_caller]
     fn assert_shape<A: ToScript>(answer: A) {
-        assert_same_keys(&ValueType::declared(A::SHAPE), &answer.to_script());
+        let shape = ValueType::declared(A::SHAPE);
+        assert_same_keys(&shape, &answer.to_script());
+        let ValueType::Map(map) = shape else { panic!("{} is no map", A::SHAPE) };
+        let untold: Vec<&String> = map.fields.keys().filter(|key| !A::GIVES.contains(key.as_str())).collect();
+        assert_eq!(untold, Vec::<&String>::new(), "{}", A::GIVES);
     }
 
     #[test]

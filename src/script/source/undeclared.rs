@@ -85,12 +85,16 @@ impl DeclaredNames {
         let functions = ast.iter_functions().filter(|function| !function.name.contains('$'));
         let functions = functions.map(|function| function.name.to_owned()).collect();
         let captured = captured_counts(ast);
+        let numbers: BTreeMap<&str, usize> = bodies
+            .iter()
+            .enumerate()
+            .filter_map(|(number, body)| Some((body.name.as_deref()?, number)))
+            .collect();
         let mut makers = BTreeMap::new();
         for (maker, body) in bodies.iter().enumerate() {
             body.walk_paths(&mut |path| {
                 let Some((closure, _)) = path.last().and_then(captures) else { return };
-                let number = bodies.iter().position(|body| body.name.as_ref() == Some(&closure));
-                makers.extend(number.map(|number| (number, maker)));
+                makers.extend(numbers.get(closure.as_str()).map(|number| (*number, maker)));
             });
         }
         let declared = bodies.iter().map(|body| {

@@ -59,9 +59,9 @@ pub(super) fn give_way_after(used: Duration) {
 }
 
 /// Called by the script's thread when it starts and while it computes: it runs at a lower priority than the daemon, and once
-/// it has used the time of `give_way_after`, it only gets what no other thread of the machine wants (`SCHED_IDLE`). Sixty scripts that compute
-/// without an end would keep others waiting by their number alone, even at the lowest priority. What the system refuses
-/// leaves the thread as it was.
+/// it has used the time of `give_way_after`, it only gets what no other thread of the machine wants (`SCHED_IDLE`). Sixty
+/// scripts that compute without an end would keep others waiting by their number alone, even at the lowest priority. What the
+/// system refuses leaves the thread as it was.
 #[cfg(target_os = "linux")]
 pub(super) fn give_way() {
     use rustix::{

@@ -73,7 +73,7 @@ pub struct ChildProcess {
     host: Host,
     runtime: Arc<Runtime>,
     settings: ChildSettings,
-    /// Each process holds a clone.
+    /// Each run holds a clone, so that the clones are as many as the runs.
     running: Arc<()>,
 }
 
